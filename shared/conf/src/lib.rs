@@ -1,0 +1,1 @@
+//! Definitions of libvirt's objects: parse, defaults, validate, format.

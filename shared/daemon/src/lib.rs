@@ -1,0 +1,1 @@
+//! What every daemon does: command line, configuration, activation, logging, signals.

@@ -1,0 +1,1 @@
+//! libvirt's error: domain, code, level, message.

@@ -1,0 +1,1 @@
+//! Registry of objects by uuid and name, their files on disk, event registrations.

@@ -1,0 +1,1 @@
+//! Fact tables of libvirt's RPC programs and the Rust generated from them.

@@ -1,0 +1,1 @@
+//! Frames, connections, calls, streams, events, the client and the frame router.

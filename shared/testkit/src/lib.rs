@@ -1,0 +1,1 @@
+//! Golden files, daemon runner and fakes for tests.

@@ -1,0 +1,1 @@
+//! XML tree and writer in libvirt's form.

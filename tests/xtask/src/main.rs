@@ -1,0 +1,3 @@
+//! Repository chores: generate, check, bless, procs.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The disk lock daemon.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The guest console and QEMU log daemon.
+
+fn main() {}

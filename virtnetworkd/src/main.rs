@@ -1,0 +1,3 @@
+//! The virtual network driver daemon.
+
+fn main() {}

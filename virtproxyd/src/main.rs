@@ -1,0 +1,3 @@
+//! The proxy daemon: routes legacy and remote clients to the driver daemons.
+
+fn main() {}

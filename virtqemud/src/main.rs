@@ -1,0 +1,3 @@
+//! The QEMU/KVM driver daemon.
+
+fn main() {}

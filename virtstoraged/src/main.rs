@@ -1,0 +1,3 @@
+//! The storage pool and volume driver daemon.
+
+fn main() {}
