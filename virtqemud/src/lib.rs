@@ -1,0 +1,3 @@
+//! The QEMU/KVM driver: its layers, from the monitor up. The program is in `main.rs`.
+
+pub mod qmp;
