@@ -1,3 +1,4 @@
 //! The QEMU/KVM driver: its layers, from the monitor up. The program is in `main.rs`.
 
+pub mod capability;
 pub mod qmp;
