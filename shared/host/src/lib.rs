@@ -15,6 +15,8 @@
 //! | [`account`] | users and groups by name or number |
 //! | [`system`] | boot id, host name, environment, memory given back |
 //! | [`tap`] | tap interfaces |
+//! | [`bridge`] | bridge port, hardware address, MTU, up |
+//! | [`xattr`] | extended attributes of an open file |
 //! | [`block_device`] | size of a block device |
 //! | [`blocking`] | the one door to the pool of blocking threads |
 #![allow(unsafe_code, reason = "the one home of unsafe: every block carries its proof")]
@@ -23,6 +25,7 @@
 pub mod account;
 pub mod block_device;
 pub mod blocking;
+pub mod bridge;
 pub mod descriptor;
 pub mod fork;
 pub mod lock;
@@ -32,6 +35,7 @@ pub mod process;
 pub mod socket;
 pub mod system;
 pub mod tap;
+pub mod xattr;
 
 pub use blocking::run_blocking;
 pub use process::Pid;
