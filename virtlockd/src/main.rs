@@ -1,3 +1,8 @@
 //! The disk lock daemon.
 
+mod lock_file;
+mod owner;
+mod slot;
+mod space;
+
 fn main() {}
