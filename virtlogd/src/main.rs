@@ -1,3 +1,8 @@
-//! The guest console and QEMU log daemon.
+//! The log daemon.
+
+mod chain;
+mod cleanup;
+mod log_file;
+mod reader;
 
 fn main() {}

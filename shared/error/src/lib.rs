@@ -67,10 +67,7 @@ impl Error {
     /// A failed system call: `TEXT: strerror`.
     pub fn system(domain: Domain, cause: &std::io::Error, text: impl fmt::Display) -> Self {
         let errno = cause.raw_os_error().unwrap_or(0);
-        // The standard library appends " (os error N)", which libvirt's texts do not have.
-        let reason = cause.to_string();
-        let reason = reason.split(" (os error").next().unwrap_or_default();
-        let message = format!("{text}: {reason}");
+        let message = format!("{text}: {}", reason(cause));
         Error {
             str1: Some("%s".into()),
             str2: Some(message.clone()),
@@ -128,6 +125,12 @@ impl Error {
             int2: -1,
         }
     }
+}
+
+/// The text of a failed system call, without the " (os error N)" that the standard library appends.
+pub fn reason(cause: &std::io::Error) -> String {
+    let text = cause.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Refuses flags outside `accepted` before anything else is looked at.

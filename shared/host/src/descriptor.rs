@@ -104,6 +104,14 @@ pub fn watch(fd: impl Into<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<O
     unsafe { AsyncFd::register_with_interest(fd.into(), interest) }.map_err(|error| error.into_parts().1)
 }
 
+/// How many bytes wait in the pipe.
+pub fn pipe_available(pipe: impl AsFd) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int through the pointer, which is valid for the call.
+    let rc = unsafe { libc::ioctl(pipe.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(bytes as usize) }
+}
+
 /// Moves up to `length` bytes from a pipe into a file at `offset`, without a copy in our memory.
 /// Returns how many went over; 0 means all writers are gone. Does not block on the pipe: `WouldBlock` when it is empty.
 /// The file must not be open for appending (the kernel refuses it).
@@ -156,6 +164,7 @@ mod tests {
         let empty = splice_to_file(&read, &file, 0, 10).unwrap_err();
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
         write.write_all(b"one\ntwo\n").unwrap();
+        assert_eq!(pipe_available(&read).unwrap(), 8);
         let (scratch_read, scratch_write) = pipe().unwrap();
         assert_eq!(tee(&read, &scratch_write, 100).unwrap(), 8);
         assert_eq!(splice_to_file(&read, &file, 5, 4).unwrap(), 4);

@@ -18,6 +18,7 @@
 //! | [`bridge`] | bridge port, hardware address, MTU, up |
 //! | [`xattr`] | extended attributes of an open file |
 //! | [`block_device`] | size of a block device |
+//! | [`clock`] | the time of day |
 //! | [`blocking`] | the one door to the pool of blocking threads |
 #![allow(unsafe_code, reason = "the one home of unsafe: every block carries its proof")]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -26,6 +27,7 @@ pub mod account;
 pub mod block_device;
 pub mod blocking;
 pub mod bridge;
+pub mod clock;
 pub mod descriptor;
 pub mod fork;
 pub mod lock;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn owner(pid: i32) -> Owner {
-    Owner { pid, start_time: 10 * pid as u64, uuid: uuid::Uuid::from_u128(pid as u128), name: format!("guest{pid}"), id: 1, since: 0 }
+    Owner { pid, start_time: 10 * pid as u64, uuid: format!("{pid}"), name: format!("guest{pid}"), id: 1, since: 0 }
 }
 
 fn slot(number: u64) -> Slot {
