@@ -6,6 +6,7 @@
 pub mod bitmap;
 pub mod domain;
 pub mod mac;
+pub mod network;
 pub mod size;
 
 pub use bitmap::Bitmap;

@@ -66,6 +66,11 @@ impl Writer {
         }
     }
 
+    /// Ends the start tag now, so that the element gets an end tag of its own even when nothing follows.
+    pub fn content(&mut self) {
+        self.begin_content();
+    }
+
     /// Writes element `name` with what `body` adds to it, even when that is nothing.
     pub fn element(&mut self, name: &str, body: impl FnOnce(&mut Self)) {
         self.write_element(name, body);
