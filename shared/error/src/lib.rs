@@ -142,23 +142,29 @@ pub fn check_flags(domain: Domain, function: &str, flags: u32, accepted: u32) ->
 }
 
 impl Domain {
-    /// The domain that libvirt's public entry points report errors under, by function name.
+    /// The domain that libvirt's public entry points report errors under. Each of its `libvirt-*.c` files
+    /// has one; the function's name tells the file, the object named last wins inside `virConnect...`.
     pub fn of_api(api: &str) -> Domain {
-        const PREFIXES: [(&str, Domain); 11] = [
+        const OBJECTS: [(&str, Domain); 9] = [
             ("virDomainSnapshot", Domain::DomainSnapshot),
             ("virDomainCheckpoint", Domain::DomainCheckpoint),
-            ("virDomain", Domain::Dom),
-            ("virNetwork", Domain::Network),
-            ("virStorage", Domain::Storage),
-            ("virInterface", Domain::Interface),
-            ("virNodeDevice", Domain::Nodedev),
-            ("virNWFilter", Domain::Nwfilter),
-            ("virSecret", Domain::Secret),
-            ("virStream", Domain::Streams),
-            ("virAdm", Domain::Admin),
+            ("virDomain", Domain::Domain),
+            ("NodeDevice", Domain::Nodedev),
+            ("NWFilter", Domain::Nwfilter),
+            ("Secret", Domain::Secret),
+            ("Storage", Domain::Storage),
+            ("Interface", Domain::Interface),
+            ("Network", Domain::Network),
         ];
-        let found = PREFIXES.iter().find(|(prefix, _)| api.starts_with(prefix));
-        found.map_or(Domain::None, |(_, domain)| *domain)
+        const PREFIXES: [(&str, Domain); 3] =
+            [("virStream", Domain::Streams), ("virAdm", Domain::Admin), ("virConnect", Domain::None)];
+        let found = OBJECTS.iter().find(|(object, _)| api.contains(object));
+        let found = found.or_else(|| PREFIXES.iter().find(|(prefix, _)| api.starts_with(prefix)));
+        match found {
+            Some((_, Domain::None)) if api.contains("Domain") => Domain::Domain,
+            Some((_, domain)) => *domain,
+            None => Domain::None,
+        }
     }
 }
 
@@ -194,6 +200,21 @@ mod tests {
         let error = Error::system(Domain::Qemu, &std::io::Error::from_raw_os_error(2), "cannot open 'x'");
         assert_eq!(error.message, "cannot open 'x': No such file or directory");
         assert_eq!((error.code, error.int1), (38, 2));
+    }
+
+    #[test]
+    fn public_functions_have_the_domain_of_their_file() {
+        for (api, domain) in [
+            ("virConnectNumOfInterfaces", Domain::Interface),
+            ("virDomainInterfaceStats", Domain::Domain),
+            ("virDomainSnapshotCreateXML", Domain::DomainSnapshot),
+            ("virConnectListAllDomains", Domain::Domain),
+            ("virConnectGetCapabilities", Domain::None),
+            ("virNodeDeviceGetParent", Domain::Nodedev),
+            ("virNodeGetInfo", Domain::None),
+        ] {
+            assert_eq!(Domain::of_api(api), domain, "{api}");
+        }
     }
 
     #[test]
