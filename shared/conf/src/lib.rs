@@ -7,7 +7,9 @@ pub mod bitmap;
 pub mod domain;
 pub mod mac;
 pub mod network;
+pub mod pool;
 pub mod size;
+pub mod volume;
 
 pub use bitmap::Bitmap;
 pub use mac::Mac;

@@ -1,5 +1,7 @@
 //! Headers made by QEMU's own tool, and headers made to hurt.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -86,6 +86,15 @@ impl Writer {
         }
     }
 
+    /// Like [`element`](Self::element), but start and end tag stand apart even when there is no content.
+    /// libvirt prints a few elements so, such as a pool's `<source>`.
+    pub fn element_split(&mut self, name: &str, body: impl FnOnce(&mut Self)) {
+        self.write_element(name, |w| {
+            body(w);
+            w.begin_content();
+        });
+    }
+
     /// Returns whether the element has neither attribute nor content.
     fn write_element(&mut self, name: &str, body: impl FnOnce(&mut Self)) -> bool {
         self.indent();

@@ -13,6 +13,8 @@ mod kind;
 mod options;
 mod permissions;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use adapter::{Adapter, AdapterParent};
 pub use auth::{Auth, AuthType, SecretLookup};
@@ -21,6 +23,7 @@ pub use kind::{PoolType, SourceFormat};
 pub use options::{MountOptions, RbdOptions};
 pub use permissions::Permissions;
 pub use source::{Device, Host, PoolSource};
+pub(crate) use source::document;
 
 use error::{Code, Domain, Error, Result};
 use xml::{Node, Writer};
@@ -83,7 +86,7 @@ impl PoolDef {
     /// # Errors
     /// As libvirt: `XML_DETAIL` for bad markup, `XML_ERROR` for a missing or malformed part, `CONFIG_UNSUPPORTED` for an unknown word.
     pub fn parse(text: &str) -> Result<Self> {
-        let document = crate::pool::source::document(text)?;
+        let document = document(text)?;
         let root = document.root();
         if !root.is("pool") {
             let detail = format!("expecting root element of 'pool', not '{}'", root.name());

@@ -78,7 +78,7 @@ fn corpus() {
         return;
     };
     let mut seen = 0;
-    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|e| e.path().extension().is_some_and(|x| x == "xml")) {
+    for entry in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap()).filter(|e| e.path().extension().is_some_and(|x| x == "xml")) {
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let def = PoolDef::parse(&text).unwrap_or_else(|e| panic!("{:?}: {e}", entry.path()));
         assert_eq!(PoolDef::parse(&def.format()).unwrap(), def, "{:?}", entry.path());
