@@ -1,5 +1,6 @@
 //! The QEMU/KVM driver: its layers, from the monitor up. The program is in `main.rs`.
 
+pub mod address;
 pub mod capability;
 pub mod qmp;
 pub mod domain;
