@@ -2,5 +2,6 @@
 
 pub mod address;
 pub mod capability;
+pub mod cpu;
 pub mod qmp;
 pub mod domain;

@@ -28,6 +28,7 @@ pub mod block_device;
 pub mod blocking;
 pub mod bridge;
 pub mod clock;
+pub mod cpuid;
 pub mod descriptor;
 pub mod fork;
 pub mod lock;
