@@ -9,6 +9,8 @@
 pub mod cache;
 pub mod emulator;
 pub mod error;
+pub mod firmware;
+pub mod host;
 pub mod probe;
 
 pub use cache::CapabilityCache;
