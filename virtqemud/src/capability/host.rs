@@ -19,7 +19,7 @@ pub struct HostFacts {
     pub mhz: u32,
     /// NUMA cells, at least one.
     pub cells: Vec<Cell>,
-    /// Caches of level 2 and up... one entry a bank.
+    /// Caches of level 2 and up, one entry a bank.
     pub caches: Vec<CacheBank>,
     /// Page sizes in KiB, smallest first.
     pub page_sizes: Vec<u64>,

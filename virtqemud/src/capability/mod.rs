@@ -7,6 +7,8 @@
 //! Invariants: nothing is probed before somebody asks; a broken or stale cache file is probed anew, never trusted.
 
 pub mod cache;
+pub mod document;
+pub mod domain_capabilities;
 pub mod emulator;
 pub mod error;
 pub mod firmware;

@@ -53,7 +53,9 @@ pub fn decode(
     // libvirt looks at the newest models first, and keeps the first of equals.
     for model in models().iter().rev() {
         let of_vendor = model.vendor.is_none() || model.vendor == vendor;
-        if !of_vendor || !known(model.name) || (purpose == Purpose::Guest && model.is_version()) {
+        // Two models of an old distribution are there for guests that name them, not to describe processors.
+        let retired = model.name.starts_with("cpu64-rhel");
+        if !of_vendor || retired || !known(model.name) || (purpose == Purpose::Guest && model.is_version()) {
             continue;
         }
         let candidate = difference(model, features);
@@ -71,9 +73,9 @@ pub fn decode(
     best.map(|(_, decoded)| decoded)
 }
 
-/// All differences count, and between equals those that are missing.
-fn cost(decoded: &Decoded) -> (usize, usize) {
-    (decoded.features.len(), decoded.disabled())
+/// All differences count, and those that are missing twice, as libvirt 11.3.0 weighs them.
+fn cost(decoded: &Decoded) -> usize {
+    decoded.features.len() + decoded.disabled()
 }
 
 fn difference(model: &Model, features: &BTreeSet<String>) -> Decoded {

@@ -71,6 +71,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     WORDS.iter().flat_map(|word| word.features.iter().map(|(name, _)| *name))
 }
 
+/// Features that model-specific registers show.
+pub fn names_of_msrs() -> impl Iterator<Item = &'static str> {
+    let words = WORDS.iter().filter(|word| matches!(word.place, Place::Msr { .. }));
+    words.flat_map(|word| word.features.iter().map(|(name, _)| *name))
+}
+
 /// Place in the printing order; unknown names come last.
 pub fn rank(name: &str) -> usize {
     names().position(|known| known == name).unwrap_or(usize::MAX)
