@@ -37,6 +37,9 @@ impl Decoded {
     }
 }
 
+/// Signature of a processor that nobody has told.
+pub const UNKNOWN: (u32, u32) = (0, 0);
+
 /// Finds the model with the shortest list of differences. A model of the processor's own family and model number
 /// goes before all others; models of another vendor are left out, as are those that `known` refuses.
 ///
@@ -63,7 +66,8 @@ pub fn decode(
             continue;
         }
         let better = best.as_ref().is_none_or(|(current, found)| {
-            let (has, had) = (model.signature == signature, current.signature == signature);
+            let same = |model: &Model| signature != UNKNOWN && model.signature == signature;
+            let (has, had) = (same(model), same(current));
             if has != had { has } else { cost(&candidate) < cost(found) }
         });
         if better {

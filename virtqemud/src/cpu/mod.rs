@@ -5,7 +5,10 @@
 //!
 //! Names of features are libvirt's; [`feature::from_qemu`] and [`feature::to_qemu`] translate.
 
+pub mod baseline;
+pub mod compare;
 pub mod decode;
+pub mod document;
 pub mod feature;
 pub mod host;
 pub mod model;
