@@ -83,6 +83,35 @@ pub fn receive_with(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, 
     Ok((message.bytes, fds))
 }
 
+/// Room for one control message with [`DESCRIPTORS_MAX`] descriptors; the kernel aligns its records to words.
+#[repr(align(16))]
+struct Control([u8; 1040]);
+
+/// As [`receive_with`], but never blocks and allocates nothing unless descriptors arrive: for hot paths. Descriptors that
+/// the kernel had to drop (limit of open files) are missing without an error; the protocol above counts them.
+pub fn receive_into(socket: impl AsFd, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
+    let mut control = Control([0; 1040]);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let bytes = recvmsg::<()>(socket.as_fd().as_raw_fd(), &mut parts, Some(&mut control.0), flags)?.bytes;
+    for number in rights(&control.0) {
+        // SAFETY: the kernel made this descriptor for us with this very message; nobody else owns it.
+        fds.push(unsafe { OwnedFd::from_raw_fd(number) });
+    }
+    Ok(bytes)
+}
+
+/// The descriptor numbers in a control buffer that was all zero before the call. Walked by hand, because nix gives up on
+/// a record that was cut short and would leak the descriptors that did arrive.
+fn rights(control: &[u8]) -> impl Iterator<Item = RawFd> + '_ {
+    const HEADER: usize = mem::size_of::<libc::cmsghdr>();
+    let word = |at: usize| i32::from_ne_bytes([control[at], control[at + 1], control[at + 2], control[at + 3]]);
+    let length = usize::from_ne_bytes(*control.first_chunk().expect("the buffer holds a header"));
+    let ours = word(HEADER - 8) == libc::SOL_SOCKET && word(HEADER - 4) == libc::SCM_RIGHTS;
+    let end = if ours { length.min(control.len()) } else { 0 };
+    (HEADER..end.saturating_sub(3).max(HEADER)).step_by(4).map(word)
+}
+
 /// What kind of descriptor the service manager gave us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listening {
@@ -134,6 +163,27 @@ mod tests {
         assert_eq!(read.read_to_end(&mut rest).unwrap(), 0, "every copy of the write end is closed");
         drop(a);
         assert_eq!(receive_with(&b, &mut buffer).unwrap().0, 0);
+    }
+
+    #[test]
+    fn descriptors_arrive_without_allocation() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let mut fds = Vec::new();
+        let mut buffer = [0; 16];
+        assert_eq!(receive_into(&b, &mut buffer, &mut fds).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        send_with(&a, &[IoSlice::new(b"plain")], &[]).unwrap();
+        assert_eq!((receive_into(&b, &mut buffer, &mut fds).unwrap(), fds.len()), (5, 0));
+        let many: Vec<_> = std::iter::repeat_n(a.as_fd(), DESCRIPTORS_MAX).collect();
+        send_with(&a, &[IoSlice::new(b"x")], &many).unwrap();
+        assert_eq!((receive_into(&b, &mut buffer, &mut fds).unwrap(), fds.len()), (1, DESCRIPTORS_MAX));
+        for fd in &fds {
+            assert!(closes_on_exec(fd));
+        }
+    }
+
+    fn closes_on_exec(fd: impl AsFd) -> bool {
+        let flags = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+        nix::fcntl::FdFlag::from_bits_retain(flags).contains(nix::fcntl::FdFlag::FD_CLOEXEC)
     }
 
     #[test]
