@@ -31,6 +31,13 @@ pub fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
     fd.as_fd().try_clone_to_owned()
 }
 
+/// A copy with close-on-exec set, whose number is at least `number`.
+pub fn duplicate_above(fd: impl AsFd, number: RawFd) -> io::Result<OwnedFd> {
+    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(number))?;
+    // SAFETY: the call made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// Takes ownership of a descriptor that this process was started with, or one put in place by number.
 ///
 /// # Errors
