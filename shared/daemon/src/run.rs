@@ -175,8 +175,11 @@ fn folders(paths: &Paths) -> std::io::Result<()> {
     let mode = if paths.privileged { 0o755 } else { 0o700 };
     object::file::create_folder(&paths.pid_dir, mode)?;
     object::file::create_folder(&paths.run_dir, mode)?;
-    // Logs tell of everything that guests do.
-    object::file::create_folder(&paths.log_dir, 0o700)
+    // Only some daemons write logs there, and not all may make it; who needs it finds out.
+    if let Err(error) = object::file::create_folder(&paths.log_dir, mode) {
+        tracing::info!(path = %paths.log_dir.display(), %error, "no folder for logs");
+    }
+    Ok(())
 }
 
 impl Prepared {

@@ -258,4 +258,27 @@ mod tests {
             assert!(read(bad, Kind::Driver, true).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn the_files_that_are_installed_say_what_they_mean() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../etc");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(File::parse(&text).unwrap().keys().next().is_none(), "{}: all defaults are comments", path.display());
+            // Every commented default is a valid setting.
+            let is_setting = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+            let set: String = text
+                .lines()
+                .filter_map(|line| line.strip_prefix('#').filter(|rest| is_setting(rest)))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            let file = File::parse_named(&set, &path.display().to_string()).unwrap();
+            assert!(file.keys().next().is_some(), "{}", path.display());
+            Settings::read(&file, Kind::Driver, true).unwrap();
+            seen += 1;
+        }
+        assert_eq!(seen, 9);
+    }
 }

@@ -1,0 +1,52 @@
+# The one door to everything that is done with the sources. PREFIX=/usr puts the daemons where libvirt's would be.
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+SBINDIR    ?= $(PREFIX)/sbin
+MANDIR     ?= $(PREFIX)/share/man
+LIBDIR     ?= $(PREFIX)/lib
+UNITDIR    ?= $(LIBDIR)/systemd/system
+DESTDIR    ?=
+CARGO      ?= cargo
+PROFILE    ?= release
+BUILD      ?= target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+INSTALL    ?= install
+
+DAEMONS := virtqemud virtnetworkd virtstoraged virtproxyd virtlockd virtlogd
+
+.PHONY: build install check fmt
+
+build:
+	$(CARGO) build --workspace --bins --profile $(PROFILE)
+
+# Lays everything out below DESTDIR. Configuration that is there already is left as it is.
+install: build
+	$(INSTALL) -d -m 0755 "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(MANDIR)/man8" \
+	    "$(DESTDIR)$(LIBDIR)/sysusers.d" "$(DESTDIR)$(LIBDIR)/tmpfiles.d" "$(DESTDIR)$(LIBDIR)/systemd/system-preset" \
+	    "$(DESTDIR)$(SYSCONFDIR)/libvirt"
+	for daemon in $(DAEMONS); do \
+	    $(INSTALL) -m 0755 "$(BUILD)/$$daemon" "$(DESTDIR)$(SBINDIR)/$$daemon" || exit 1; \
+	    $(INSTALL) -m 0644 "docs/man/$$daemon.8" "$(DESTDIR)$(MANDIR)/man8/$$daemon.8" || exit 1; \
+	done
+	for unit in systemd/*.service systemd/*.socket; do \
+	    to="$(DESTDIR)$(UNITDIR)/$${unit##*/}"; \
+	    sed 's#/usr/sbin/virt#$(SBINDIR)/virt#' "$$unit" >"$$to" && chmod 0644 "$$to" || exit 1; \
+	done
+	$(INSTALL) -m 0644 systemd/oxvirt.sysusers "$(DESTDIR)$(LIBDIR)/sysusers.d/oxvirt.conf"
+	$(INSTALL) -m 0644 systemd/oxvirt.tmpfiles "$(DESTDIR)$(LIBDIR)/tmpfiles.d/oxvirt.conf"
+	$(INSTALL) -m 0644 systemd/oxvirt.preset "$(DESTDIR)$(LIBDIR)/systemd/system-preset/85-oxvirt.preset"
+	for file in etc/*.conf; do \
+	    to="$(DESTDIR)$(SYSCONFDIR)/libvirt/$${file##*/}"; \
+	    [ -e "$$to" ] || $(INSTALL) -m 0644 "$$file" "$$to" || exit 1; \
+	done
+	chmod 0600 "$(DESTDIR)$(SYSCONFDIR)/libvirt/qemu.conf" # passwords may stand in it
+	[ -n "$(DESTDIR)" ] || ! command -v systemctl >/dev/null || systemctl daemon-reload || true
+
+# Everything that can be said about the sources without running a guest.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	systemd/check
+
+fmt:
+	$(CARGO) fmt --all
