@@ -169,7 +169,11 @@ fn newest<'a>(daemon: &str, boot_id: &str, candidates: &'a [Vec<u8>]) -> Option<
             Some((head.serial, bytes.as_slice()))
         }
         Ok(head) => {
-            tracing::info!(format = head.format, daemon = head.daemon, "a record of another format, daemon or boot is left aside");
+            tracing::info!(
+                format = head.format,
+                daemon = head.daemon,
+                "a record of another format, daemon or boot is left aside"
+            );
             None
         }
         Err(e) => {

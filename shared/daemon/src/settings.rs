@@ -266,7 +266,11 @@ mod tests {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();
-            assert!(File::parse(&text).unwrap().keys().next().is_none(), "{}: all defaults are comments", path.display());
+            assert!(
+                File::parse(&text).unwrap().keys().next().is_none(),
+                "{}: all defaults are comments",
+                path.display()
+            );
             // Every commented default is a valid setting.
             let is_setting = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
             let set: String = text

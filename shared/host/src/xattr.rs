@@ -67,7 +67,9 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let name = c"user.oxvirt.test";
         match set(&file, name, b"one") {
-            Err(e) if e.raw_os_error() == Some(libc::ENOTSUP) => return eprintln!("skipped: needs extended attributes"),
+            Err(e) if e.raw_os_error() == Some(libc::ENOTSUP) => {
+                return eprintln!("skipped: needs extended attributes");
+            }
             done => done.unwrap(),
         }
         assert_eq!(get(&file, name).unwrap().as_deref(), Some(&b"one"[..]));

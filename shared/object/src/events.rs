@@ -47,6 +47,12 @@ pub enum Error {
     },
 }
 
+impl From<Error> for error::Error {
+    fn from(value: Error) -> error::Error {
+        error::Error::new(error::Domain::Rpc, error::Code::InternalError, value.to_string())
+    }
+}
+
 /// Registrations for the events of one kind of object. `R` is the way to a client: a cheap clone.
 #[derive(Debug)]
 pub struct Subscriptions<R> {
