@@ -31,9 +31,8 @@ impl BlockingConnection {
 
     /// Uses a connected socket.
     pub fn over(socket: UnixStream) -> Result<Self> {
-        let limited = socket
-            .set_read_timeout(Some(REPLY_DEADLINE))
-            .and_then(|()| socket.set_write_timeout(Some(REPLY_DEADLINE)));
+        let limited =
+            socket.set_read_timeout(Some(REPLY_DEADLINE)).and_then(|()| socket.set_write_timeout(Some(REPLY_DEADLINE)));
         limited.map_err(|error| Error::system(Domain::Rpc, &error, "cannot set a deadline"))?;
         Ok(BlockingConnection { socket, reader: FrameReader::new(true), serial: 0 })
     }

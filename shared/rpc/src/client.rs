@@ -256,12 +256,5 @@ impl Drop for Permit {
 }
 
 fn event_header(program: u32, procedure: i32) -> Header {
-    Header {
-        program,
-        version: 1,
-        procedure,
-        kind: MessageType::Message,
-        serial: EVENT_SERIAL,
-        status: Status::Ok,
-    }
+    Header { program, version: 1, procedure, kind: MessageType::Message, serial: EVENT_SERIAL, status: Status::Ok }
 }

@@ -115,8 +115,7 @@ impl ClientConnection {
         fds: Vec<OwnedFd>,
     ) -> Result<(R, Vec<OwnedFd>)> {
         // Encoded before a serial is taken, so that nothing waits for a call that was never sent.
-        let header =
-            Header { program, version: 1, procedure, kind: MessageType::Call, serial: 0, status: Status::Ok };
+        let header = Header { program, version: 1, procedure, kind: MessageType::Call, serial: 0, status: Status::Ok };
         let packet = Packet::call(header, args, fds)
             .map_err(|_| Error::new(Domain::Rpc, Code::Rpc, "Unable to encode message payload"))?;
         let (reply_tx, reply_rx) = oneshot::channel();

@@ -101,8 +101,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(socket: UnixStream) -> Self {
-        let out =
-            Outbound { queue: VecDeque::new(), bytes: 0, event_bytes: 0, pong_waits: false, state: State::Open };
+        let out = Outbound { queue: VecDeque::new(), bytes: 0, event_bytes: 0, pong_waits: false, state: State::Open };
         Link { socket, out: Mutex::new(out), wake: Notify::new(), drained: Notify::new() }
     }
 
@@ -140,7 +139,12 @@ impl Link {
 
     /// Writes what the kernel takes. Called when the socket is writable.
     pub(crate) fn flush(&self) {
-        self.write(&mut self.lock());
+        let mut out = self.lock();
+        // Through the runtime, so that it waits for the kernel again when not all went out.
+        let _ = self.socket.try_io(Interest::WRITABLE, || {
+            self.write(&mut out);
+            if out.queue.is_empty() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        });
     }
 
     /// Closes at once; what is queued is lost.
@@ -276,7 +280,11 @@ impl Link {
     }
 
     /// Receives once into `reader`. `Ok(0)`: the peer has closed. `WouldBlock`: nothing there now.
-    pub(crate) fn receive(&self, reader: &mut crate::frame::FrameReader, fds: &mut Vec<std::os::fd::OwnedFd>) -> io::Result<usize> {
+    pub(crate) fn receive(
+        &self,
+        reader: &mut crate::frame::FrameReader,
+        fds: &mut Vec<std::os::fd::OwnedFd>,
+    ) -> io::Result<usize> {
         let buffer = reader.buffer();
         let start = buffer.len();
         buffer.resize(buffer.capacity(), 0);

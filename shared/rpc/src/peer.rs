@@ -72,11 +72,8 @@ impl Peer {
 
     pub(crate) fn start(socket: UnixStream, name: &str, hooks: Hooks) -> Arc<Peer> {
         let pending = Pending { next: 0, waiters: HashMap::new(), closed: false, keepalive: None, interests: 0 };
-        let peer = Arc::new(Peer {
-            name: name.to_owned(),
-            link: Arc::new(Link::new(socket)),
-            pending: Mutex::new(pending),
-        });
+        let peer =
+            Arc::new(Peer { name: name.to_owned(), link: Arc::new(Link::new(socket)), pending: Mutex::new(pending) });
         tokio::spawn(read(peer.clone(), hooks));
         peer
     }

@@ -68,6 +68,11 @@ impl RelayCall {
         self.frame.header.procedure
     }
 
+    /// The undecoded arguments.
+    pub fn payload(&self) -> &[u8] {
+        self.frame.payload()
+    }
+
     /// Answers with an error.
     pub fn refuse(self, error: &Error) {
         self.client.link().send(Packet::failure(&self.frame.header, error), Purpose::Call);

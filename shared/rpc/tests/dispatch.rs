@@ -194,7 +194,8 @@ async fn read_only_clients_may_only_look() {
         let ret: remote::DomainGetXmlDescRet = raw.call(remote::proc::DOMAIN_GET_XML_DESC, &args).await.unwrap();
         assert_eq!(ret.xml, "n");
         args.flags = 1; // VIR_DOMAIN_XML_SECURE
-        let result: error::Result<remote::DomainGetXmlDescRet> = raw.call(remote::proc::DOMAIN_GET_XML_DESC, &args).await;
+        let result: error::Result<remote::DomainGetXmlDescRet> =
+            raw.call(remote::proc::DOMAIN_GET_XML_DESC, &args).await;
         assert_eq!(result.unwrap_err().code(), Some(Code::OperationDenied));
     }
 }
@@ -205,10 +206,7 @@ async fn a_missing_entry_is_not_supported() {
     let mut raw = Raw::open(host.path("virtqemud-sock")).await;
     let result: error::Result<()> = raw.call(remote::proc::CONNECT_GET_CAPABILITIES, &()).await;
     let error = result.unwrap_err();
-    assert_eq!(
-        error.message,
-        "this function is not supported by the connection driver: virConnectGetCapabilities"
-    );
+    assert_eq!(error.message, "this function is not supported by the connection driver: virConnectGetCapabilities");
     // A class that nobody serves here.
     let result: error::Result<()> = raw.call(remote::proc::CONNECT_NUM_OF_NETWORKS, &()).await;
     assert_eq!(result.unwrap_err().code(), Some(Code::NoSupport));

@@ -1,3 +1,1 @@
 //! Golden files, daemon runner and fakes for tests.
-
-pub mod manager;

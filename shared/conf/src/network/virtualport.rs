@@ -37,16 +37,11 @@ impl VirtualPort {
     /// Reads element `<virtualport>`.
     ///
     /// # Errors
-    /// libvirt's texts; `require_type`: an element without a type is refused.
-    pub fn parse(node: Node<'_>, require_type: bool) -> Result<Self> {
-        let unknown = |word: &str| Error::new(Domain::None, Code::ConfigUnsupported, format!("unknown virtualport type {word}"));
+    /// libvirt's texts, code XML_ERROR.
+    pub fn parse(node: Node<'_>) -> Result<Self> {
         let kind: Option<VirtualPortKind> = match node.attr("type") {
-            None if require_type => return Err(fault("missing required virtualport type")),
             None => None,
-            Some(word) => {
-                let kind = xml::Vocabulary::from_word(word).filter(|k| *k != VirtualPortKind::None);
-                Some(kind.ok_or_else(|| unknown(word))?)
-            }
+            Some(word) => Some(xml::Vocabulary::from_word(word).ok_or_else(|| fault(format!("unknown virtualport type {word}")))?),
         };
         let mut port = Self { kind, ..Self::default() };
         let Some(node) = node.child("parameters") else { return Ok(port) };
@@ -90,10 +85,7 @@ impl VirtualPort {
             ("interfaceid", self.interface_id.is_some(), matches!(kind, OpenVSwitch | Midonet)),
         ];
         match rows.iter().find(|(_, given, allowed)| *given && !allowed) {
-            Some((name, ..)) => {
-                let detail = format!("extra {name} unsupported in <virtualport type='{kind}'>");
-                Err(Error::new(Domain::Net, Code::XmlError, detail))
-            }
+            Some((name, ..)) => Err(fault(format!("extra {name} unsupported in <virtualport type='{kind}'>"))),
             None => Ok(()),
         }
     }

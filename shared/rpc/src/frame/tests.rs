@@ -6,14 +6,7 @@ use proptest::prelude::*;
 use std::os::fd::OwnedFd;
 
 fn header() -> Header {
-    Header {
-        program: 0x2000_8086,
-        version: 1,
-        procedure: -7,
-        kind: MessageType::Call,
-        serial: 42,
-        status: Status::Ok,
-    }
+    Header { program: 0x2000_8086, version: 1, procedure: -7, kind: MessageType::Call, serial: 42, status: Status::Ok }
 }
 
 fn frame_of(header: &Header, body: &[u8]) -> Vec<u8> {
@@ -31,7 +24,9 @@ fn feed(reader: &mut FrameReader, bytes: &[u8]) {
 
 #[test]
 fn lengths_out_of_bounds_are_refused() {
-    for (length, trusted) in [(0u32, true), (3, true), (27, true), (33_554_437, true), (u32::MAX, true), (327_681, false)] {
+    for (length, trusted) in
+        [(0u32, true), (3, true), (27, true), (33_554_437, true), (u32::MAX, true), (327_681, false)]
+    {
         let mut reader = FrameReader::new(trusted);
         feed(&mut reader, &length.to_be_bytes());
         assert_eq!(reader.next_frame().unwrap_err(), Broken::Length(length));

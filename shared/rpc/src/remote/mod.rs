@@ -6,8 +6,8 @@
 //!            └ other class ───────▶ Router: the frame goes to the sibling daemon
 //! ```
 
-mod authentication;
-mod session;
+pub mod authentication;
+pub mod session;
 mod uri;
 
 pub use session::Session;
@@ -86,17 +86,9 @@ impl RemoteBuilder {
 
     /// The programs for a server.
     pub fn build(self) -> Vec<Arc<dyn Program>> {
-        let shared = Arc::new(Shared {
-            config: self.config,
-            classes: self.classes,
-            qemu: self.qemu,
-            router: self.router,
-        });
-        vec![
-            Arc::new(RemoteProgram { shared: shared.clone() }),
-            Arc::new(QemuProgram { shared }),
-            Arc::new(LxcProgram),
-        ]
+        let shared =
+            Arc::new(Shared { config: self.config, classes: self.classes, qemu: self.qemu, router: self.router });
+        vec![Arc::new(RemoteProgram { shared: shared.clone() }), Arc::new(QemuProgram { shared }), Arc::new(LxcProgram)]
     }
 }
 

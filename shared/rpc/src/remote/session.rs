@@ -76,6 +76,16 @@ pub fn wants_read_only(flags: u32) -> bool {
     flags & OPEN_READ_ONLY != 0
 }
 
+/// Whether a feature is the daemon's matter, not the driver's.
+pub fn is_daemon_feature(feature: i32) -> bool {
+    matches!(feature, FEATURE_KEEPALIVE | FEATURE_FD_PASSING | FEATURE_EVENT_CALLBACK | FEATURE_CLOSE_CALLBACK)
+}
+
+/// The keepalive question may come before the connection is open, the others may not.
+pub fn needs_open(feature: i32) -> bool {
+    feature != FEATURE_KEEPALIVE
+}
+
 /// The answer every daemon gives about a feature of its own; `None`: the driver's matter.
 pub fn daemon_feature(client: &Client, feature: i32) -> Option<i32> {
     match feature {
@@ -102,7 +112,12 @@ pub fn set_identity(call: &Call, args: remote::ConnectSetIdentityArgs) -> Result
         return Err(Error::new(Domain::Rpc, Code::AccessDenied, "only daemons may set an identity"));
     }
     let identity = Identity::from_params(args.params).map_err(|name| {
-        Error::invalid_argument(Domain::None, "virConnectSetIdentity", "params", format!("unexpected parameter '{name}'"))
+        Error::invalid_argument(
+            Domain::None,
+            "virConnectSetIdentity",
+            "params",
+            format!("unexpected parameter '{name}'"),
+        )
     })?;
     client.set_identity(identity);
     Ok(())
@@ -156,8 +171,7 @@ impl remote::Connection<Call> for Shared {
         call: &Call,
         args: remote::ConnectSupportsFeatureArgs,
     ) -> Result<remote::ConnectSupportsFeatureRet> {
-        // The keepalive question may come before the connection is open.
-        if args.feature != FEATURE_KEEPALIVE {
+        if needs_open(args.feature) {
             self.check_open(call)?;
         }
         let supported = daemon_feature(call.client(), args.feature)

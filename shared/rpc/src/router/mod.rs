@@ -25,7 +25,7 @@ use crate::program::RelayCall;
 use error::{Error, Result};
 use protocol::Class;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use upstream::Upstream;
 
@@ -62,6 +62,11 @@ impl Router {
         Router { directory: directory.into(), privileged }
     }
 
+    /// Where the siblings' sockets are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Whether the siblings are the system's.
     pub fn is_privileged(&self) -> bool {
         self.privileged
@@ -84,7 +89,7 @@ impl Router {
                     let error = unserved(&call);
                     return call.refuse(&error);
                 };
-                let fresh = Upstream::new(sibling, call.client());
+                let fresh = Upstream::new(sibling, false, call.client());
                 upstreams.lock().entry(target).or_insert(fresh).clone()
             }
         };
@@ -96,7 +101,7 @@ impl Router {
     /// # Errors
     /// What the daemon said; `SYSTEM_ERROR` when nobody listens on its socket.
     pub async fn open_main(&self, client: &Arc<Client>, sibling: Sibling) -> Result<()> {
-        let upstream = Upstream::new(sibling, client);
+        let upstream = Upstream::new(sibling, true, client);
         upstream.open_now().await?;
         if let Some(replaced) = upstreams_of(client).lock().insert(Target::Main, upstream) {
             replaced.close();

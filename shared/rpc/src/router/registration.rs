@@ -115,9 +115,7 @@ impl Registrations {
 
     /// The sibling's id for an id of the client's.
     pub(super) fn upstream_id(&self, family: Family, client_id: i32) -> i32 {
-        self.callbacks(family)
-            .find(|(client, _)| *client == client_id)
-            .map_or(client_id, |(_, upstream)| upstream)
+        self.callbacks(family).find(|(client, _)| *client == client_id).map_or(client_id, |(_, upstream)| upstream)
     }
 
     /// A registration succeeded: notes it and gives the id that the client is to know it by.

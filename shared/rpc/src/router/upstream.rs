@@ -9,6 +9,7 @@ use crate::frame::{Frame, Header, MessageType, Packet, Status, decode_error};
 use crate::link::{Link, OUTBOUND_PAUSE, Purpose};
 use crate::peer::{Hooks, Peer};
 use crate::program::RelayCall;
+use crate::remote::Session;
 use bytes::Bytes;
 use error::{Code, Domain, Error, Result};
 use protocol::Procedure;
@@ -28,10 +29,14 @@ const OPEN_TRIES: usize = 3;
 const REOPEN_FIRST: Duration = Duration::from_millis(50);
 const REOPEN_LAST: Duration = Duration::from_secs(5);
 /// Tries after which a sibling counts as removed; the client's next call tries again.
-const REOPEN_TRIES: usize = 20;
+const REOPEN_TRIES: usize = 8;
+/// `VIR_CONNECT_CLOSE_REASON_EOF`.
+const CLOSE_REASON_EOF: i32 = 1;
 
 pub(super) struct Upstream {
     sibling: Sibling,
+    /// The client opened this daemon by URI, and may want to hear that it is gone for good.
+    main: bool,
     client: Weak<Client>,
     state: Mutex<State>,
     registrations: Mutex<Registrations>,
@@ -73,9 +78,10 @@ enum OpenError {
 }
 
 impl Upstream {
-    pub(super) fn new(sibling: Sibling, client: &Arc<Client>) -> Arc<Self> {
+    pub(super) fn new(sibling: Sibling, main: bool, client: &Arc<Client>) -> Arc<Self> {
         Arc::new(Upstream {
             sibling,
+            main,
             client: Arc::downgrade(client),
             state: Mutex::new(State::Closed),
             registrations: Mutex::default(),
@@ -289,7 +295,16 @@ impl Upstream {
             }
             Effect::None | Effect::DeregisterEvent(_) => {}
         }
-        let back = Back { upstream: self.clone(), peer: Arc::downgrade(peer), client, header, effect, payload, procedure, permit };
+        let back = Back {
+            upstream: self.clone(),
+            peer: Arc::downgrade(peer),
+            client,
+            header,
+            effect,
+            payload,
+            procedure,
+            permit,
+        };
         peer.call(
             move |serial| {
                 frame.set_serial(serial);
@@ -337,7 +352,7 @@ impl Upstream {
         }
         *state = State::Closed;
         drop(state);
-        if !self.registrations().is_empty() && client.link().is_open() {
+        if (self.wants_close_event(&client) || !self.registrations().is_empty()) && client.link().is_open() {
             let upstream = self.clone();
             tokio::spawn(async move { upstream.reopen().await });
         }
@@ -366,6 +381,13 @@ impl Upstream {
             }
         }
         tracing::warn!(daemon = self.sibling.daemon, "sibling stays away, its events are not delivered");
+        let Some(client) = self.client.upgrade().filter(|client| self.wants_close_event(client)) else { return };
+        let message = remote::ConnectEventConnectionClosedMsg { reason: CLOSE_REASON_EOF };
+        client.send_event(remote::PROGRAM, remote::proc::CONNECT_EVENT_CONNECTION_CLOSED, &message);
+    }
+
+    fn wants_close_event(&self, client: &Client) -> bool {
+        self.main && Session::of(client).has_close_callback()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

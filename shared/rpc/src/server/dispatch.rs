@@ -49,11 +49,8 @@ async fn call(connection: &mut Connection, frame: Frame) {
     let header = frame.header;
     let client = connection.client.clone();
     let Some(program) = connection.server.program(header.program, header.version).cloned() else {
-        let text = format!(
-            "Cannot find program {} version {}",
-            header.program.cast_signed(),
-            header.version.cast_signed()
-        );
+        let text =
+            format!("Cannot find program {} version {}", header.program.cast_signed(), header.version.cast_signed());
         return refuse(&client, &header, &rpc_error(text));
     };
     if header.status != Status::Ok {

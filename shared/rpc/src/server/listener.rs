@@ -1,7 +1,7 @@
 //! Accepting clients.
 
-use super::connection::Connection;
 use super::Shared;
+use super::connection::Connection;
 use crate::client::{Arrival, Auth, Client};
 use crate::identity::{Identity, field};
 use crate::link::Link;

@@ -1,5 +1,6 @@
 //! A server in this process and a client that speaks raw frames.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use protocol::{Class, remote};
@@ -19,13 +20,7 @@ pub const REMOTE: u32 = remote::PROGRAM;
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn config() -> RemoteConfig {
-    RemoteConfig {
-        driver: "QEMU",
-        scheme: "qemu",
-        privileged: true,
-        session_when_privileged: true,
-        features: &[9],
-    }
+    RemoteConfig { driver: "QEMU", scheme: "qemu", privileged: true, session_when_privileged: true, features: &[9] }
 }
 
 pub fn builder<S: remote::Hypervisor<Call>>(service: Arc<S>) -> RemoteBuilder {
