@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod capability;
+pub mod command;
 pub mod cpu;
 pub mod qmp;
 pub mod domain;

@@ -60,13 +60,13 @@ pub fn each<E>(def: &mut DomainDef, mut visit: impl FnMut(&mut DeviceInfo, Conne
     for watchdog in &mut d.watchdogs {
         visit(&mut watchdog.info, wishes.watchdog(watchdog.model))?;
     }
-    for balloon in &mut d.memballoon {
+    if let Some(balloon) = &mut d.memballoon {
         visit(&mut balloon.info, wishes.memballoon(balloon.model))?;
     }
     for rng in &mut d.rngs {
         visit(&mut rng.info, wishes.virtio(Some(rng.model)))?;
     }
-    for nvram in &mut d.nvram {
+    if let Some(nvram) = &mut d.nvram {
         visit(&mut nvram.info, none)?;
     }
     for hub in &mut d.hubs {
@@ -87,16 +87,16 @@ pub fn each<E>(def: &mut DomainDef, mut visit: impl FnMut(&mut DeviceInfo, Conne
     for memory in &mut d.memories {
         visit(&mut memory.info, wishes.memory(memory.model))?;
     }
-    for iommu in &mut d.iommu {
+    if let Some(iommu) = &mut d.iommu {
         visit(&mut iommu.info, wishes.iommu(iommu.model))?;
     }
-    for vsock in &mut d.vsock {
+    if let Some(vsock) = &mut d.vsock {
         visit(&mut vsock.info, wishes.vsock(vsock.model))?;
     }
     for crypto in &mut d.cryptos {
         visit(&mut crypto.info, wishes.crypto())?;
     }
-    for pstore in &mut d.pstore {
+    if let Some(pstore) = &mut d.pstore {
         visit(&mut pstore.info, none)?;
     }
     Ok(())

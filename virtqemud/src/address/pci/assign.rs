@@ -191,7 +191,7 @@ fn assign_slots(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
         let kind = wishes.hostdev(hostdev);
         give(&mut hostdev.info, kind)?;
     }
-    for balloon in &mut d.memballoon {
+    if let Some(balloon) = &mut d.memballoon {
         give(&mut balloon.info, wishes.memballoon(balloon.model))?;
     }
     for rng in &mut d.rngs {
@@ -212,7 +212,7 @@ fn assign_slots(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
     for serial in &mut d.serials {
         give(&mut serial.info, wishes.serial(serial.target))?;
     }
-    for vsock in &mut d.vsock {
+    if let Some(vsock) = &mut d.vsock {
         give(&mut vsock.info, wishes.vsock(vsock.model))?;
     }
     for panic in &mut d.panics {
@@ -224,7 +224,7 @@ fn assign_slots(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
     for crypto in &mut d.cryptos {
         give(&mut crypto.info, wishes.crypto())?;
     }
-    for iommu in &mut d.iommu {
+    if let Some(iommu) = &mut d.iommu {
         give(&mut iommu.info, wishes.iommu(iommu.model))?;
     }
     Ok(())

@@ -1,0 +1,45 @@
+//! Channels between guest and host.
+
+use conf::domain::device::chardev::{Chardev, ChannelTarget};
+use conf::domain::device::controller::ControllerKind;
+use conf::domain::device::info::{Address, DeviceInfo};
+use conf::domain::DomainDef;
+use error::Result;
+
+use super::{address, alias, chardev};
+use crate::command::plan::Builder;
+use crate::command::props::Props;
+
+/// All channels.
+pub fn build(b: &mut Builder) -> Result<()> {
+    let def = b.def;
+    for channel in &def.devices.channels {
+        let id = chardev::build(b, &channel.source, &alias(&channel.info))?;
+        match &channel.target {
+            ChannelTarget::Guestfwd { address, port } => {
+                b.option("-netdev", format!("user,guestfwd=tcp:{address}:{port}-chardev:{id},id={}", alias(&channel.info)));
+            }
+            ChannelTarget::Virtio { name, .. } => {
+                // SPICE's agent finds its channel by this name.
+                let fallback = matches!(channel.source.backend, Chardev::Spicevmc).then(|| "com.redhat.spice.0".to_owned());
+                let name = name.clone().or(fallback);
+                b.device(port(def, "virtserialport", &channel.info, &id).maybe("name", name));
+            }
+            ChannelTarget::Xen { .. } => return Err(super::unsupported("xen channels are not supported by QEMU")),
+        }
+    }
+    Ok(())
+}
+
+/// A port of a virtio-serial controller.
+pub(super) fn port(def: &DomainDef, driver: &str, info: &DeviceInfo, chardev: &str) -> Props {
+    let begin = Props::driver(driver);
+    let begin = match &info.address {
+        Some(Address::VirtioSerial(at)) => {
+            let controller = address::controller_alias(def, ControllerKind::VirtioSerial, at.controller);
+            begin.with("bus", format!("{controller}.{}", at.bus)).with("nr", at.port)
+        }
+        _ => begin,
+    };
+    begin.with("chardev", chardev).with("id", alias(info))
+}
