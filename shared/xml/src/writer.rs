@@ -52,7 +52,8 @@ impl Writer {
         self.depth
     }
 
-    fn begin_content(&mut self) {
+    /// Closes the start tag, so that the element has an end tag even without content.
+    pub fn begin_content(&mut self) {
         if self.open {
             self.text.push_str(">\n");
             self.open = false;

@@ -6,7 +6,9 @@
 
 pub mod clock;
 pub mod cpu;
+pub mod cputune;
 pub mod device;
+pub mod fault;
 pub mod features;
 pub mod launch_security;
 pub mod lifecycle;
@@ -20,6 +22,13 @@ pub mod sysinfo;
 pub mod vcpu;
 
 use xml::{Element, text_enum};
+
+/// How a document is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ParseContext {
+    /// A status document of a running guest: generated aliases, live paths and states are kept.
+    pub live: bool,
+}
 
 text_enum! {
     /// Hypervisor.
@@ -51,7 +60,7 @@ pub struct DomainDef {
     pub vcpu: vcpu::Vcpus,
     pub iothreads: Vec<vcpu::Iothread>,
     pub default_iothread: Option<vcpu::DefaultIothread>,
-    pub cputune: vcpu::CpuTune,
+    pub cputune: cputune::CpuTune,
     pub numatune: numa::NumaTune,
     pub resource: Option<resource::Resource>,
     pub throttle_groups: Vec<device::throttle::ThrottleGroup>,

@@ -1,8 +1,13 @@
 //! How the guest boots: type, firmware, loader, NVRAM, kernel, boot order.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Vocabulary, Writer};
 
+use crate::FormatFlags;
+use super::device::source::SourceKind;
 use super::device::source::{ImageFormat, StorageSource};
+use super::fault::{unsupported, xml_detail, xml_error};
 
 text_enum! {
     /// Guest type.
@@ -85,4 +90,255 @@ pub struct OsDef {
     pub bios: Bios,
     pub init: Option<String>,
     pub init_args: Vec<String>,
+}
+
+impl Loader {
+    fn parse(loader: Option<Node<'_>>, nvram: Option<Node<'_>>) -> Result<Self> {
+        let mut def = Self::default();
+        if let Some(node) = loader {
+            def.path = Some(node.text()).filter(|p| !p.is_empty());
+            def.readonly = node.yes_no("readonly")?;
+            def.kind = node.word("type")?;
+            def.secure = node.yes_no("secure")?;
+            def.stateless = node.yes_no("stateless")?;
+            def.format = firmware_format(node, "format")?;
+        }
+        if let Some(node) = nvram {
+            def.nvram_template = node.string("template");
+            def.nvram_template_format = node.word("templateFormat")?;
+            let format = firmware_format(node, "format")?;
+            match node.attr("type") {
+                None => {
+                    let path = Some(node.text().trim().to_owned()).filter(|p| !p.is_empty());
+                    if path.is_some() || format.is_some() {
+                        let mut source = StorageSource::new(SourceKind::File);
+                        source.path = path;
+                        source.format = format;
+                        def.nvram = Some(source);
+                    }
+                }
+                Some(word) => {
+                    let kind = SourceKind::from_word(word).filter(|k| *k != SourceKind::None)
+                        .ok_or_else(|| xml_error(format!("unknown disk type '{word}'")))?;
+                    let source = node.child("source").ok_or_else(|| xml_error("Missing source element with nvram type attribute"))?;
+                    let mut source = StorageSource::parse(kind, Some(source))?;
+                    source.format = format;
+                    def.nvram = Some(source);
+                    def.nvram_new_style = true;
+                }
+            }
+        }
+        Ok(def)
+    }
+
+    fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        let attributes = |w: &mut Writer| {
+            w.yes_no("readonly", self.readonly);
+            w.yes_no("secure", self.secure);
+            w.attr_opt("type", self.kind);
+            w.yes_no("stateless", self.stateless);
+            w.attr_opt("format", self.format.filter(|_| self.path.is_some()));
+        };
+        match &self.path {
+            Some(path) => w.leaf_with("loader", attributes, path),
+            None => w.element_if_any("loader", attributes),
+        }
+        let template = |w: &mut Writer| {
+            w.attr_opt("template", self.nvram_template.as_deref());
+            w.attr_opt("templateFormat", self.nvram_template_format);
+        };
+        match &self.nvram {
+            None => w.element_if_any("nvram", template),
+            Some(source) if self.nvram_new_style => w.element("nvram", |w| {
+                template(w);
+                w.attr("type", source.kind);
+                w.attr_opt("format", source.format);
+                source.format(w, flags, |_| {});
+            }),
+            Some(source) => {
+                let attributes = |w: &mut Writer| {
+                    template(w);
+                    w.attr_opt("format", source.format);
+                };
+                match &source.path {
+                    Some(path) => w.leaf_with("nvram", attributes, path),
+                    None => w.element("nvram", attributes),
+                }
+            }
+        }
+    }
+
+    /// Checks what no firmware table is needed for.
+    fn check(&self, firmware: Option<Firmware>) -> Result<()> {
+        if self.kind == Some(LoaderKind::None) && firmware.is_none() {
+            return Ok(());
+        }
+        let has_nvram = self.nvram.is_some() || self.nvram_template.is_some();
+        if firmware.is_none() && self.path.is_none() && (self.kind.is_some() || has_nvram || self.stateless.is_some()) {
+            return Err(xml_detail("no loader path specified and firmware auto selection disabled"));
+        }
+        if self.stateless == Some(true) {
+            if self.nvram_template.is_some() {
+                return Err(xml_detail("NVRAM template is not permitted when loader is stateless"));
+            }
+            if self.nvram.is_some() {
+                return Err(xml_detail("NVRAM is not permitted when loader is stateless"));
+            }
+        }
+        if self.kind == Some(LoaderKind::Rom) {
+            if has_nvram {
+                return Err(xml_detail("Only pflash loader type permits NVRAM"));
+            }
+            if self.stateless == Some(false) {
+                return Err(xml_detail("Only pflash loader type permits NVRAM"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn firmware_format(node: Node<'_>, name: &str) -> Result<Option<ImageFormat>> {
+    let format = node.word(name)?;
+    match format {
+        Some(f) if !matches!(f, ImageFormat::Raw | ImageFormat::Qcow2) => Err(unsupported(format!("Unsupported {} format '{f}'", node.name()))),
+        f => Ok(f),
+    }
+}
+
+impl OsDef {
+    /// Reads `<os>`.
+    ///
+    /// # Errors
+    /// `XML_ERROR` and `CONFIG_UNSUPPORTED` as libvirt's.
+    pub fn parse(domain: Node<'_>) -> Result<Self> {
+        let os = domain.child("os");
+        let kind_node = os.and_then(|o| o.child("type"));
+        let kind = match kind_node.map(|t| t.text()).filter(|t| !t.is_empty()) {
+            None if domain.child("bootloader").is_some() => OsType::Xen,
+            None => return Err(error::Error::plain(error::Domain::Domain, error::Code::OsType)),
+            Some(word) => OsType::from_word(word.trim()).ok_or_else(|| unsupported(format!("unknown OS type {word}")))?,
+        };
+        let node = |name: &str| os.and_then(|o| o.child(name));
+        let text = |name: &str| os.and_then(|o| o.child_text(name));
+        let mut def = Self {
+            kind,
+            arch: kind_node.and_then(|t| t.attr("arch")).unwrap_or("").to_owned(),
+            machine: kind_node.and_then(|t| t.string("machine")),
+            firmware: os.map(|o| o.word("firmware")).transpose()?.flatten(),
+            firmware_features: Vec::new(),
+            loader: None,
+            boot: Vec::new(),
+            boot_menu: None,
+            boot_menu_timeout: None,
+            kernel: text("kernel"),
+            initrd: text("initrd"),
+            cmdline: text("cmdline"),
+            dtb: text("dtb"),
+            root: text("root"),
+            shim: text("shim"),
+            acpi_tables: Vec::new(),
+            smbios: node("smbios").map(|s| s.required_word("mode")).transpose()?,
+            bios: Bios::default(),
+            init: text("init"),
+            init_args: os.map(|o| o.children("initarg").map(|n| n.text()).collect()).unwrap_or_default(),
+        };
+        if let Some(firmware) = node("firmware") {
+            for feature in firmware.children("feature") {
+                let entry = (feature.required_word("name")?, feature.yes_no("enabled")?.ok_or_else(|| xml::missing_attribute(feature, "enabled"))?);
+                def.firmware_features.retain(|(name, _)| *name != entry.0);
+                def.firmware_features.push(entry);
+            }
+            def.firmware_features.sort_by_key(|(name, _)| *name);
+        }
+        if !def.firmware_features.is_empty() && def.firmware.is_none() {
+            return Err(xml_detail("cannot use feature-based firmware autoselection when firmware autoselection is disabled"));
+        }
+        if node("loader").is_some() || node("nvram").is_some() {
+            def.loader = Some(Loader::parse(node("loader"), node("nvram"))?);
+        }
+        if let Some(acpi) = node("acpi") {
+            for table in acpi.children("table") {
+                def.acpi_tables.push(AcpiTable { kind: table.required("type")?.to_owned(), path: table.text() });
+            }
+        }
+        def.parse_boot(os)?;
+        Ok(def)
+    }
+
+    fn parse_boot(&mut self, os: Option<Node<'_>>) -> Result<()> {
+        let Some(os) = os else { return Ok(()) };
+        for boot in os.children("boot") {
+            let dev = boot.attr("dev").ok_or_else(|| xml::missing_attribute(boot, "dev"))?;
+            self.boot.push(BootDevice::from_word(dev).ok_or_else(|| xml::invalid_value(boot, "dev", dev, ""))?);
+        }
+        if let Some(menu) = os.child("bootmenu") {
+            self.boot_menu = menu.yes_no("enable")?;
+            if let (Some(true), Some(text)) = (self.boot_menu, menu.attr("timeout")) {
+                let timeout = xml::parse_u64(text, 0).filter(|t| *t <= 65535);
+                self.boot_menu_timeout =
+                    Some(timeout.ok_or_else(|| unsupported("invalid value for boot menu timeout, must be in range [0,65535]"))? as u32);
+            }
+        }
+        if let Some(bios) = os.child("bios") {
+            self.bios.useserial = bios.yes_no("useserial")?;
+            if let Some(text) = bios.attr("rebootTimeout") {
+                let timeout = xml::parse_i64(text, 0).filter(|t| (-1..=65535).contains(t));
+                self.bios.reboot_timeout =
+                    Some(timeout.ok_or_else(|| unsupported("invalid value for rebootTimeout, must be in range [-1,65535]"))? as i32);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what no emulator is needed for.
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.loader {
+            Some(loader) => loader.check(self.firmware),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes `<os>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("os", |w| {
+            w.attr_opt("firmware", self.firmware);
+            let kind = |w: &mut Writer| {
+                w.attr_opt("arch", Some(&self.arch).filter(|a| !a.is_empty()));
+                w.attr_opt("machine", self.machine.as_deref());
+            };
+            w.leaf_with("type", kind, self.kind);
+            w.element_if_any("firmware", |w| {
+                for (name, enabled) in &self.firmware_features {
+                    w.element("feature", |w| {
+                        w.yes_no("enabled", Some(*enabled));
+                        w.attr("name", name);
+                    });
+                }
+            });
+            w.leaf_opt("init", self.init.as_deref());
+            self.init_args.iter().for_each(|a| w.leaf("initarg", a));
+            if let Some(loader) = &self.loader {
+                loader.format(w, flags);
+            }
+            let files = [("kernel", &self.kernel), ("initrd", &self.initrd), ("cmdline", &self.cmdline), ("dtb", &self.dtb), ("root", &self.root), ("shim", &self.shim)];
+            for (name, value) in files {
+                w.leaf_opt(name, value.as_deref());
+            }
+            w.element_if_any("acpi", |w| {
+                self.acpi_tables.iter().for_each(|t| w.leaf_with("table", |w| w.attr("type", &t.kind), &t.path));
+            });
+            for device in &self.boot {
+                w.element("boot", |w| w.attr("dev", device));
+            }
+            w.element_if_any("bootmenu", |w| {
+                w.yes_no("enable", self.boot_menu);
+                w.attr_opt("timeout", self.boot_menu_timeout);
+            });
+            w.element_if_any("bios", |w| {
+                w.yes_no("useserial", self.bios.useserial);
+                w.attr_opt("rebootTimeout", self.bios.reboot_timeout);
+            });
+            w.element_if_any("smbios", |w| w.attr_opt("mode", self.smbios));
+        });
+    }
 }

@@ -1,10 +1,18 @@
 //! Disks, CD-ROMs, floppies and LUNs.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Vocabulary, Writer, invalid_value};
 
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{unsupported, xml_error};
+use super::encryption::Encryption;
+use super::info::Allow;
 use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
 use super::iotune::IoTune;
 use super::source::StorageSource;
+use super::source::{Auth, ImageFormat, SourceKind, format_metadata_cache, parse_metadata_cache};
 use super::throttle::ThrottleFilter;
 
 text_enum! {
@@ -180,5 +188,318 @@ impl DiskDef {
     /// Whether the medium can be changed.
     pub fn is_removable(&self) -> bool {
         matches!(self.device, DiskDevice::Cdrom | DiskDevice::Floppy)
+    }
+}
+
+/// Reads `<iothreads><iothread id=><queue id=>`.
+pub(super) fn parse_iothread_mapping(driver: Node<'_>) -> Result<Vec<IothreadMapping>> {
+    let Some(list) = driver.child("iothreads") else { return Ok(Vec::new()) };
+    let threads: Result<Vec<_>> = list.children("iothread").map(|thread| {
+        let id = thread.u32_nonzero("id")?.ok_or_else(|| xml::missing_attribute(thread, "id"))?;
+        let queues: Result<Vec<u32>> =
+            thread.children("queue").map(|q| q.u32("id")?.ok_or_else(|| xml::missing_attribute(q, "id"))).collect();
+        Ok(IothreadMapping { id, queues: queues? })
+    }).collect();
+    threads
+}
+
+/// Writes `<iothreads>`.
+pub(super) fn format_iothread_mapping(w: &mut Writer, threads: &[IothreadMapping]) {
+    w.element_if_any("iothreads", |w| {
+        for thread in threads {
+            w.element("iothread", |w| {
+                w.attr("id", thread.id);
+                for queue in &thread.queues {
+                    w.element("queue", |w| w.attr("id", queue));
+                }
+            });
+        }
+    });
+}
+
+impl DiskDriver {
+    fn parse(node: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            name: node.string("name"),
+            cache: node.word("cache")?,
+            error_policy: node.word("error_policy")?,
+            rerror_policy: match node.word("rerror_policy")? {
+                Some(ErrorPolicy::Enospace) => return Err(invalid_value(node, "rerror_policy", "enospace", "")),
+                policy => policy,
+            },
+            io: node.word("io")?,
+            ioeventfd: node.on_off("ioeventfd")?,
+            event_idx: node.on_off("event_idx")?,
+            copy_on_read: node.on_off("copy_on_read")?,
+            discard: node.word("discard")?,
+            discard_no_unref: node.on_off("discard_no_unref")?,
+            detect_zeroes: node.word("detect_zeroes")?,
+            iothread: node.u32_nonzero("iothread")?,
+            iothreads: parse_iothread_mapping(node)?,
+            queues: node.u32_nonzero("queues")?,
+            queue_size: node.u32("queue_size")?,
+            virtio: VirtioOptions::parse(Some(node))?,
+            statistics: match node.child("statistics") {
+                None => Vec::new(),
+                Some(list) => list.children("statistic").filter_map(|s| s.u32("interval").transpose()).collect::<Result<_>>()?,
+            },
+        })
+    }
+
+    fn format(&self, w: &mut Writer, source: &StorageSource) {
+        w.element_if_any("driver", |w| {
+            w.attr_opt("name", self.name.as_deref());
+            w.attr_opt("type", source.format.filter(|f| *f != ImageFormat::None));
+            w.attr_opt("cache", self.cache);
+            w.attr_opt("error_policy", self.error_policy);
+            w.attr_opt("rerror_policy", self.rerror_policy);
+            w.attr_opt("io", self.io);
+            w.on_off("ioeventfd", self.ioeventfd);
+            w.on_off("event_idx", self.event_idx);
+            w.on_off("copy_on_read", self.copy_on_read);
+            w.attr_opt("discard", self.discard);
+            w.attr_opt("iothread", self.iothread);
+            w.attr_opt("detect_zeroes", self.detect_zeroes);
+            w.attr_opt("queues", self.queues);
+            w.attr_opt("queue_size", self.queue_size.filter(|q| *q > 0));
+            w.on_off("discard_no_unref", self.discard_no_unref);
+            self.virtio.format(w);
+            format_metadata_cache(w, source.metadata_cache_bytes);
+            format_iothread_mapping(w, &self.iothreads);
+            if !self.statistics.is_empty() {
+                w.element("statistics", |w| {
+                    self.statistics.iter().for_each(|s| w.element("statistic", |w| w.attr("interval", s)));
+                });
+            }
+        });
+    }
+}
+
+impl Geometry {
+    fn parse(node: Node<'_>) -> Result<Self> {
+        let number = |name| {
+            node.u32(name).and_then(|n| n.ok_or_else(|| xml::missing_attribute(node, name)))
+        };
+        Ok(Self { cylinders: number("cyls")?, heads: number("heads")?, sectors: number("secs")?, translation: node.word("trans")? })
+    }
+}
+
+impl DiskDef {
+    /// Reads `<disk>`.
+    ///
+    /// # Errors
+    /// `XML_ERROR` and `CONFIG_UNSUPPORTED` as libvirt's.
+    pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
+        let kind = node.word("type")?.unwrap_or(SourceKind::File);
+        let device = node.word("device")?.unwrap_or(DiskDevice::Disk);
+        let source_node = node.child("source");
+        let mut source = StorageSource::parse(kind, source_node)?;
+        source.backing = StorageSource::parse_backing(node)?;
+        let target = node.child("target");
+        let dst = target.and_then(|t| t.string("dev"));
+        let mut driver = DiskDriver::default();
+        if let Some(element) = node.child("driver") {
+            driver = DiskDriver::parse(element)?;
+            if let Some(word) = element.attr("type") {
+                // aio is what xen's tap driver calls raw
+                let format = if word == "aio" { Some(ImageFormat::Raw) } else { ImageFormat::from_word(word) };
+                source.format = Some(format.filter(|f| *f != ImageFormat::None).ok_or_else(|| invalid_value(element, "type", word, ""))?);
+            }
+            source.metadata_cache_bytes = parse_metadata_cache(element)?;
+        }
+        if let Some(auth) = node.child("auth") {
+            if source.auth.is_some() {
+                return Err(xml_error("an <auth> definition already found for the <disk> definition"));
+            }
+            source.auth = Some(Auth::parse(auth)?);
+            source.auth_at_disk = true;
+        }
+        if let Some(encryption) = node.child("encryption") {
+            if source.encryption.is_some() {
+                return Err(xml_error("an <encryption> definition already found for disk source"));
+            }
+            source.encryption = Some(Encryption::parse(encryption)?);
+            source.encryption_at_disk = true;
+        }
+        let iotune = node.child("iotune").map(IoTune::parse).transpose()?.unwrap_or_default();
+        let transient = node.child("transient");
+        let allow = Allow { boot: true, rom: false };
+        let text = |name: &str| node.child(name).map(|n| n.text());
+        let mut disk = Self {
+            device,
+            bus: target.map(|t| t.word("bus")).transpose()?.flatten(),
+            dst: dst.unwrap_or_default(),
+            model: node.word("model")?,
+            driver,
+            rawio: node.yes_no("rawio")?,
+            sgio: node.word("sgio")?,
+            snapshot: node.word("snapshot")?,
+            startup_policy: source_node.map(|s| s.word("startupPolicy")).transpose()?.flatten(),
+            readonly: node.child("readonly").is_some(),
+            shareable: node.child("shareable").is_some(),
+            transient: transient.is_some(),
+            transient_share_backing: transient.map(|t| t.yes_no("shareBacking")).transpose()?.flatten(),
+            tray: target.map(|t| t.word("tray")).transpose()?.flatten(),
+            removable: target.map(|t| t.on_off("removable")).transpose()?.flatten(),
+            rotation_rate: target.map(|t| t.u32("rotation_rate")).transpose()?.flatten(),
+            dpofua: target.map(|t| t.on_off("dpofua")).transpose()?.flatten(),
+            geometry: node.child("geometry").map(Geometry::parse).transpose()?.unwrap_or_default(),
+            blockio: match node.child("blockio") {
+                None => BlockIo::default(),
+                Some(b) => BlockIo {
+                    logical: b.u32("logical_block_size")?,
+                    physical: b.u32("physical_block_size")?,
+                    discard_granularity: b.u32("discard_granularity")?,
+                },
+            },
+            iotune,
+            throttle_filters: match node.child("throttlefilters") {
+                None => Vec::new(),
+                Some(list) => list.children("throttlefilter").map(|f| Ok(ThrottleFilter { group: f.required("group")?.to_owned() })).collect::<Result<_>>()?,
+            },
+            mirror: if ctx.live { node.child("mirror").map(parse_mirror).transpose()? } else { None },
+            backend_domain: node.child("backenddomain").and_then(|b| b.string("name")),
+            serial: text("serial"),
+            wwn: text("wwn"),
+            vendor: text("vendor"),
+            product: text("product"),
+            info: DeviceInfo::parse(node, ctx, allow)?,
+            source,
+        };
+        disk.check_strings()?;
+        disk.settle();
+        if disk.dst.is_empty() {
+            let path = disk.source.volume.map(|v| v.volume).or(disk.source.path).unwrap_or_default();
+            return Err(error::Error::new(error::Domain::Domain, error::Code::NoTarget, path));
+        }
+        if matches!(kind, SourceKind::Block | SourceKind::File) && device == DiskDevice::Lun && kind != SourceKind::Block {
+            return Err(unsupported("disk device='lun' is only valid for block type disk source"));
+        }
+        Ok(disk)
+    }
+
+    fn check_strings(&self) -> Result<()> {
+        if let Some(wwn) = &self.wwn
+            && !(wwn.len() == 16 && wwn.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            return Err(xml_error(format!("malformed wwn: {wwn}")));
+        }
+        for (name, text, max) in [("vendor", &self.vendor, 8), ("product", &self.product, 16)] {
+            if let Some(text) = text {
+                if text.len() > max {
+                    return Err(unsupported(format!("disk {name} is more than {max} characters")));
+                }
+                if !text.chars().all(|c| (' '..='~').contains(&c)) {
+                    return Err(xml_error(format!("disk {name} is not printable string")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows from the element itself.
+    fn settle(&mut self) {
+        if self.device == DiskDevice::Cdrom {
+            self.readonly = true;
+        }
+        if self.source.kind == SourceKind::Network && self.source.protocol == Some(super::source::Protocol::Sheepdog) {
+            self.source.readahead = None;
+        }
+    }
+
+    /// Writes `<disk>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("disk", |w| {
+            w.attr("type", self.source.kind);
+            w.attr("device", self.device);
+            w.attr_opt("model", self.model);
+            w.yes_no("rawio", self.rawio);
+            w.attr_opt("sgio", self.sgio);
+            w.attr_opt("snapshot", self.snapshot.filter(|s| !(*s == SnapshotMode::No && self.readonly)));
+            self.driver.format(w, &self.source);
+            if let Some(auth) = self.source.auth.as_ref().filter(|_| self.source.auth_at_disk) {
+                auth.format(w);
+            }
+            self.source.format(w, flags, |w| w.attr_opt("startupPolicy", self.startup_policy));
+            self.source.format_backing(w, flags);
+            w.element_if_any("backenddomain", |w| w.attr_opt("name", self.backend_domain.as_deref()));
+            self.format_layout(w);
+            if let Some(mirror) = self.mirror.as_ref().filter(|_| !flags.inactive) {
+                mirror.format(w, flags);
+            }
+            w.element("target", |w| {
+                w.attr("dev", &self.dst);
+                w.attr_opt("bus", self.bus);
+                w.attr_opt("tray", self.tray.filter(|t| self.is_removable() && *t == Tray::Open));
+                w.on_off("removable", self.removable);
+                w.attr_opt("rotation_rate", self.rotation_rate.filter(|r| *r > 0));
+                w.on_off("dpofua", self.dpofua);
+            });
+            w.element_if_any("iotune", |w| self.iotune.format(w));
+            w.element_if_any("throttlefilters", |w| {
+                self.throttle_filters.iter().for_each(|f| w.element("throttlefilter", |w| w.attr("group", &f.group)));
+            });
+            if self.readonly {
+                w.empty("readonly");
+            }
+            if self.shareable {
+                w.empty("shareable");
+            }
+            if self.transient {
+                w.element("transient", |w| w.yes_no("shareBacking", self.transient_share_backing.filter(|s| *s)));
+            }
+            for (name, text) in [("serial", &self.serial), ("wwn", &self.wwn), ("vendor", &self.vendor), ("product", &self.product)] {
+                w.leaf_opt(name, text.as_deref());
+            }
+            if let Some(encryption) = self.source.encryption.as_ref().filter(|_| self.source.encryption_at_disk) {
+                encryption.format(w);
+            }
+            self.info.format(w, flags);
+        });
+    }
+
+    fn format_layout(&self, w: &mut Writer) {
+        let g = &self.geometry;
+        if g.cylinders > 0 && g.heads > 0 && g.sectors > 0 {
+            w.element("geometry", |w| {
+                w.attr("cyls", g.cylinders);
+                w.attr("heads", g.heads);
+                w.attr("secs", g.sectors);
+                w.attr_opt("trans", g.translation.filter(|t| *t != GeometryTranslation::None));
+            });
+        }
+        w.element_if_any("blockio", |w| {
+            w.attr_opt("logical_block_size", self.blockio.logical.filter(|n| *n > 0));
+            w.attr_opt("physical_block_size", self.blockio.physical.filter(|n| *n > 0));
+            w.attr_opt("discard_granularity", self.blockio.discard_granularity);
+        });
+    }
+}
+
+fn parse_mirror(node: Node<'_>) -> Result<Mirror> {
+    let job = node.word("job")?.unwrap_or(MirrorJob::Copy);
+    let kind = node.word("type")?.unwrap_or(SourceKind::File);
+    let mut source = StorageSource::parse(kind, node.child("source"))?;
+    let format = node.child("format").and_then(|f| f.attr("type")).or(node.attr("format"));
+    source.format = format.and_then(ImageFormat::from_word);
+    source.backing = StorageSource::parse_backing(node)?;
+    Ok(Mirror { job, state: node.word("ready")?, source })
+}
+
+impl Mirror {
+    fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("mirror", |w| {
+            w.attr("type", self.source.kind);
+            // the old form of a file destination is still printed for old clients
+            if self.source.kind == SourceKind::File && self.job == MirrorJob::Copy {
+                w.attr_opt("file", self.source.path.as_deref());
+                w.attr_opt("format", self.source.format);
+            }
+            w.attr("job", self.job);
+            w.attr_opt("ready", self.state);
+            w.element_if_any("format", |w| w.attr_opt("type", self.source.format));
+            self.source.format(w, flags, |_| {});
+            self.source.format_backing(w, flags);
+        });
     }
 }

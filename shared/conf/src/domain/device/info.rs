@@ -1,6 +1,12 @@
 //! What all devices share: alias, guest address, boot order, option ROM.
 
+use error::{Code, Domain, Error, Result};
 use xml::text_enum;
+use xml::{Node, Writer, invalid_value, missing_attribute};
+
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{internal, unsupported, xml_error};
 
 /// zPCI identity of a PCI device on s390x.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,3 +196,317 @@ text_enum! {
     /// Flavour of a virtio device.
     pub enum VirtioModel { Virtio = "virtio", Transitional = "virtio-transitional", NonTransitional = "virtio-non-transitional" }
 }
+
+impl PciAddress {
+    /// Reads the attributes of `<address>` (numbers in any base) and checks their ranges.
+    ///
+    /// # Errors
+    /// `XML_ERROR` for a number out of range, as libvirt's PCI code reports it.
+    pub fn parse(node: Node<'_>) -> Result<Self> {
+        let number = |name| node.u32_base(name, 0).map(Option::unwrap_or_default);
+        let mut address = Self {
+            domain: number("domain")?,
+            bus: number("bus")?,
+            slot: number("slot")?,
+            function: number("function")?,
+            multifunction: node.on_off("multifunction")?,
+            zpci: Zpci::default(),
+        };
+        address.check()?;
+        if let Some(zpci) = node.child("zpci") {
+            address.zpci = Zpci { uid: zpci.u32_base("uid", 0)?, fid: zpci.u32_base("fid", 0)? };
+        }
+        Ok(address)
+    }
+
+    fn check(&self) -> Result<()> {
+        let bad = |text: String| Err(Error::new(Domain::None, Code::XmlError, format!("Invalid PCI address {text}")));
+        if self.domain > 0xffff {
+            return bad(format!("domain='0x{:x}', must be <= 0xFFFF", self.domain));
+        }
+        if self.bus > 0xff {
+            return bad(format!("bus='0x{:x}', must be <= 0xFF", self.bus));
+        }
+        if self.slot > 0x1f {
+            return bad(format!("slot='0x{:x}', must be <= 0x1F", self.slot));
+        }
+        if self.function > 7 {
+            return bad(format!("function=0x{:x}, must be <= 7", self.function));
+        }
+        Ok(())
+    }
+
+    /// Writes the attributes of a host address.
+    pub fn format_attributes(&self, w: &mut Writer) {
+        w.attr("domain", format_args!("0x{:04x}", self.domain));
+        w.attr("bus", format_args!("0x{:02x}", self.bus));
+        w.attr("slot", format_args!("0x{:02x}", self.slot));
+        w.attr("function", format_args!("0x{:x}", self.function));
+    }
+
+    fn format(&self, w: &mut Writer) {
+        if !self.is_empty() {
+            self.format_attributes(w);
+            w.on_off("multifunction", self.multifunction);
+        }
+        w.element_if_any("zpci", |w| {
+            w.attr_opt("uid", self.zpci.uid.map(|u| format!("0x{u:04x}")));
+            w.attr_opt("fid", self.zpci.fid.map(|f| format!("0x{f:08x}")));
+        });
+    }
+}
+
+impl DriveAddress {
+    /// Reads the attributes of `<address>`.
+    pub fn parse(node: Node<'_>) -> Result<Self> {
+        let number = |name| node.u32(name).map(Option::unwrap_or_default);
+        Ok(Self { controller: number("controller")?, bus: number("bus")?, target: number("target")?, unit: number("unit")? })
+    }
+}
+
+impl UsbAddress {
+    /// Reads the attributes of `<address>`.
+    pub fn parse(node: Node<'_>) -> Result<Self> {
+        let port = match node.attr("port") {
+            None => Vec::new(),
+            Some(text) => parse_usb_port(text)
+                .ok_or_else(|| Error::new(Domain::Device, Code::InternalError, "Cannot parse <address> 'port' attribute"))?,
+        };
+        Ok(Self { bus: node.u32("bus")?.unwrap_or_default(), port })
+    }
+
+    /// `1.2.3`
+    pub fn port_text(&self) -> String {
+        self.port.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
+    }
+}
+
+/// One to four dotted port numbers.
+pub fn parse_usb_port(text: &str) -> Option<Vec<u32>> {
+    let ports: Option<Vec<u32>> = text.split('.').map(|p| xml::parse_u64(p, 10)?.try_into().ok()).collect();
+    ports.filter(|p| p.len() <= 4)
+}
+
+impl CcwAddress {
+    fn parse(node: Node<'_>) -> Result<Self> {
+        let parts = (node.u32_base("cssid", 0)?, node.u32_base("ssid", 0)?, node.u32_base("devno", 0)?);
+        match parts {
+            (None, None, None) => Ok(Self { at: None }),
+            (Some(cssid), Some(ssid), Some(devno)) if cssid <= 254 && ssid <= 3 && devno <= 0xffff => {
+                Ok(Self { at: Some((cssid, ssid, devno)) })
+            }
+            (Some(cssid), Some(ssid), Some(devno)) => {
+                Err(internal(format!("Invalid specification for virtio ccw address: cssid='0x{cssid:x}' ssid='0x{ssid:x}' devno='0x{devno:04x}'")))
+            }
+            _ => Err(internal("Invalid partial specification for virtio ccw address")),
+        }
+    }
+}
+
+impl Address {
+    /// Reads `<address type=...>`.
+    ///
+    /// # Errors
+    /// `XML_ERROR` for an unknown type or a bad number.
+    pub fn parse(node: Node<'_>) -> Result<Self> {
+        let number = |name| node.u32(name).map(Option::unwrap_or_default);
+        Ok(match node.required_word::<AddressKind>("type")? {
+            AddressKind::Pci => Self::Pci(PciAddress::parse(node)?),
+            AddressKind::Drive => Self::Drive(DriveAddress::parse(node)?),
+            AddressKind::VirtioSerial => {
+                Self::VirtioSerial(VirtioSerialAddress { controller: number("controller")?, bus: number("bus")?, port: number("port")? })
+            }
+            AddressKind::Ccid => Self::Ccid(CcidAddress { controller: number("controller")?, slot: number("slot")? }),
+            AddressKind::Usb => Self::Usb(UsbAddress::parse(node)?),
+            AddressKind::SpaprVio => Self::SpaprVio(u64_hex(node, "reg")?),
+            AddressKind::VirtioS390 => Self::VirtioS390,
+            AddressKind::Ccw => Self::Ccw(CcwAddress::parse(node)?),
+            AddressKind::VirtioMmio => Self::VirtioMmio,
+            AddressKind::Isa => Self::Isa(IsaAddress { iobase: node.u32_base("iobase", 16)?, irq: node.u32_base("irq", 16)? }),
+            AddressKind::Dimm => {
+                Self::Dimm(DimmAddress { slot: node.u32("slot")?.ok_or_else(|| missing_attribute(node, "slot"))?, base: u64_hex(node, "base")?.unwrap_or_default() })
+            }
+            AddressKind::Unassigned => Self::Unassigned,
+        })
+    }
+
+    fn format(&self, w: &mut Writer) {
+        if matches!(self, Self::VirtioS390) {
+            return;
+        }
+        w.element("address", |w| {
+            w.attr("type", self.kind());
+            match self {
+                Self::Pci(pci) => pci.format(w),
+                Self::Drive(d) => {
+                    w.attr("controller", d.controller);
+                    w.attr("bus", d.bus);
+                    w.attr("target", d.target);
+                    w.attr("unit", d.unit);
+                }
+                Self::VirtioSerial(v) => {
+                    w.attr("controller", v.controller);
+                    w.attr("bus", v.bus);
+                    w.attr("port", v.port);
+                }
+                Self::Ccid(c) => {
+                    w.attr("controller", c.controller);
+                    w.attr("slot", c.slot);
+                }
+                Self::Usb(u) => {
+                    w.attr("bus", u.bus);
+                    if !u.port.is_empty() && u.port[0] != 0 {
+                        w.attr("port", u.port_text());
+                    }
+                }
+                Self::SpaprVio(reg) => w.attr_opt("reg", reg.map(|r| format!("0x{r:08x}"))),
+                Self::Ccw(c) => {
+                    if let Some((cssid, ssid, devno)) = c.at {
+                        w.attr("cssid", format_args!("0x{cssid:x}"));
+                        w.attr("ssid", format_args!("0x{ssid:x}"));
+                        w.attr("devno", format_args!("0x{devno:04x}"));
+                    }
+                }
+                Self::Isa(i) => {
+                    w.attr_opt("iobase", i.iobase.filter(|n| *n > 0).map(|n| format!("0x{n:x}")));
+                    w.attr_opt("irq", i.irq.filter(|n| *n > 0).map(|n| format!("0x{n:x}")));
+                }
+                Self::Dimm(d) => {
+                    w.attr("slot", d.slot);
+                    w.attr_opt("base", (d.base > 0).then(|| format!("0x{:x}", d.base)));
+                }
+                Self::VirtioS390 | Self::VirtioMmio | Self::Unassigned => {}
+            }
+        });
+    }
+}
+
+/// A hexadecimal 64-bit attribute.
+pub(crate) fn u64_hex(node: Node<'_>, name: &str) -> Result<Option<u64>> {
+    let Some(text) = node.attr(name) else { return Ok(None) };
+    xml::parse_u64(text, 16).map(Some).ok_or_else(|| invalid_value(node, name, text, " Expected non-negative integer value"))
+}
+
+/// What of the shared elements a family takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Allow {
+    pub boot: bool,
+    pub rom: bool,
+}
+
+impl DeviceInfo {
+    /// Reads the shared children of a device.
+    ///
+    /// # Errors
+    /// `XML_ERROR` and `CONFIG_UNSUPPORTED` as libvirt's.
+    pub fn parse(node: Node<'_>, ctx: ParseContext, allow: Allow) -> Result<Self> {
+        let mut info = Self::default();
+        if let Some(alias) = node.child("alias").and_then(|a| a.non_empty("name")) {
+            let wanted = ctx.live || (alias.starts_with("ua-") && alias.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
+            info.alias = wanted.then_some(alias);
+        }
+        if let Some(master) = node.child("master") {
+            info.master_start_port = Some(master.u32("startport")?.unwrap_or_default());
+        }
+        if allow.boot && let Some(boot) = node.child("boot") {
+            info.parse_boot(boot)?;
+        }
+        if allow.rom && let Some(rom) = node.child("rom") {
+            info.rom = Some(Rom { enabled: rom.yes_no("enabled")?, bar: rom.on_off("bar")?, file: rom.string("file") });
+            if let Some(Rom { enabled: Some(false), bar, file }) = &info.rom
+                && (bar.is_some() || file.is_some())
+            {
+                return Err(xml_error("ROM tuning is not supported when ROM is disabled"));
+            }
+        }
+        if let Some(acpi) = node.child("acpi") {
+            info.acpi_index = acpi.u32_nonzero("index")?;
+        }
+        if let Some(address) = node.child("address") {
+            info.address = Some(Address::parse(address)?);
+        }
+        Ok(info)
+    }
+
+    fn parse_boot(&mut self, boot: Node<'_>) -> Result<()> {
+        let order = boot.u32_nonzero("order")?.ok_or_else(|| missing_attribute(boot, "order"))?;
+        self.boot_index = Some(order);
+        if let Some(parm) = boot.attr("loadparm") {
+            let upper = parm.to_ascii_uppercase();
+            if !(1..=8).contains(&upper.len()) {
+                return Err(internal(format!("loadparm value '{parm}' must be between 1 and 8 characters")));
+            }
+            if !upper.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b' ') {
+                return Err(internal(format!("invalid loadparm value '{parm}', expecting chars in set of [a-zA-Z0-9.] and blank spaces")));
+            }
+            self.loadparm = Some(upper);
+        }
+        Ok(())
+    }
+
+    /// Writes the shared children.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        if let Some(order) = self.boot_index {
+            w.element("boot", |w| {
+                w.attr("order", order);
+                w.attr_opt("loadparm", self.loadparm.as_deref());
+            });
+        }
+        if !flags.inactive || self.has_user_alias() {
+            w.element_if_any("alias", |w| w.attr_opt("name", self.alias.as_deref()));
+        }
+        w.element_if_any("master", |w| w.attr_opt("startport", self.master_start_port));
+        if let Some(rom) = &self.rom {
+            w.element_if_any("rom", |w| {
+                w.yes_no("enabled", rom.enabled);
+                w.on_off("bar", rom.bar);
+                w.attr_opt("file", rom.file.as_deref());
+            });
+        }
+        w.element_if_any("acpi", |w| w.attr_opt("index", self.acpi_index));
+        if let Some(address) = &self.address {
+            address.format(w);
+        }
+    }
+}
+
+impl VirtioOptions {
+    /// Reads the options off `<driver>`.
+    pub fn parse(driver: Option<Node<'_>>) -> Result<Self> {
+        let Some(node) = driver else { return Ok(Self::default()) };
+        Ok(Self {
+            iommu: node.on_off("iommu")?,
+            ats: node.on_off("ats")?,
+            packed: node.on_off("packed")?,
+            page_per_vq: node.on_off("page_per_vq")?,
+        })
+    }
+
+    /// Writes the attributes.
+    pub fn format(&self, w: &mut Writer) {
+        w.on_off("iommu", self.iommu);
+        w.on_off("ats", self.ats);
+        w.on_off("packed", self.packed);
+        w.on_off("page_per_vq", self.page_per_vq);
+    }
+
+    /// Writes `<driver>` when there is an option.
+    pub fn format_driver(&self, w: &mut Writer) {
+        w.element_if_any("driver", |w| self.format(w));
+    }
+
+    /// Whether any option is set.
+    pub fn is_set(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Refuses options on a device that is not virtio.
+    pub fn check_absent(&self) -> Result<()> {
+        let options = [("iommu", self.iommu), ("ats", self.ats), ("packed", self.packed), ("page_per_vq", self.page_per_vq)];
+        match options.iter().find(|(_, v)| v.is_some()) {
+            Some((name, _)) => Err(unsupported(format!("{name} driver option is only supported for virtio devices"))),
+            None => Ok(()),
+        }
+    }
+}
+

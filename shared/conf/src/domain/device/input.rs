@@ -1,7 +1,13 @@
 //! Keyboards, mice, tablets and host input devices.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Vocabulary, Writer};
 
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{internal, xml_error};
+use super::info::Allow;
 use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
 
 text_enum! {
@@ -46,5 +52,53 @@ impl InputDef {
             kind, bus: Some(bus), model: None, evdev: None, grab: None, grab_toggle: None, repeat: None, virtio: VirtioOptions::default(),
             info: DeviceInfo::default(),
         }
+    }
+}
+
+impl InputDef {
+    /// Reads `<input>`.
+    ///
+    /// # Errors
+    /// `XML_ERROR` and `INTERNAL_ERROR` as libvirt's.
+    pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
+        let kind = match node.attr("type") {
+            None => return Err(internal("missing input device type")),
+            Some(word) => InputKind::from_word(word).ok_or_else(|| xml_error(format!("unknown input device type '{word}'")))?,
+        };
+        let bus = match node.attr("bus") {
+            None => None,
+            Some(word) => Some(InputBus::from_word(word).ok_or_else(|| xml_error(format!("unknown input bus type '{word}'")))?),
+        };
+        let mut def = Self { bus, model: node.word("model")?, ..Self::new(kind, InputBus::None) };
+        if let Some(source) = node.child("source") {
+            if kind == InputKind::Evdev {
+                def.evdev = Some(source.required("dev")?.to_owned());
+                def.grab = source.word("grab")?;
+                def.grab_toggle = source.word("grabToggle")?;
+                def.repeat = source.on_off("repeat")?;
+            } else {
+                def.evdev = source.string("evdev");
+            }
+        }
+        def.virtio = VirtioOptions::parse(node.child("driver"))?;
+        def.info = DeviceInfo::parse(node, ctx, Allow::default())?;
+        Ok(def)
+    }
+
+    /// Writes `<input>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("input", |w| {
+            w.attr("type", self.kind);
+            w.attr_opt("bus", self.bus.filter(|b| *b != InputBus::None));
+            w.attr_opt("model", self.model);
+            self.virtio.format_driver(w);
+            w.element_if_any("source", |w| {
+                w.attr_opt(if self.kind == InputKind::Evdev { "dev" } else { "evdev" }, self.evdev.as_deref());
+                w.attr_opt("grab", self.grab);
+                w.attr_opt("grabToggle", self.grab_toggle);
+                w.on_off("repeat", self.repeat);
+            });
+            self.info.format(w, flags);
+        });
     }
 }

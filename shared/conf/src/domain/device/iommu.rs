@@ -1,7 +1,12 @@
 //! I/O memory management units.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Writer};
 
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use super::info::Allow;
 use super::info::DeviceInfo;
 
 text_enum! {
@@ -20,4 +25,39 @@ pub struct IommuDef {
     pub aw_bits: Option<u32>,
     pub dma_translation: Option<bool>,
     pub info: DeviceInfo,
+}
+
+impl IommuDef {
+    /// Reads `<iommu>`.
+    pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
+        let model = node.required_word("model")?;
+        let driver = node.child("driver");
+        let option = |name: &str| driver.map(|d| d.on_off(name)).transpose().map(Option::flatten);
+        Ok(Self {
+            model,
+            intremap: option("intremap")?,
+            caching_mode: option("caching_mode")?,
+            eim: option("eim")?,
+            iotlb: option("iotlb")?,
+            aw_bits: driver.map(|d| d.u32("aw_bits")).transpose()?.flatten(),
+            dma_translation: option("dma_translation")?,
+            info: DeviceInfo::parse(node, ctx, Allow::default())?,
+        })
+    }
+
+    /// Writes `<iommu>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("iommu", |w| {
+            w.attr("model", self.model);
+            w.element_if_any("driver", |w| {
+                w.on_off("intremap", self.intremap);
+                w.on_off("caching_mode", self.caching_mode);
+                w.on_off("eim", self.eim);
+                w.on_off("iotlb", self.iotlb);
+                w.attr_opt("aw_bits", self.aw_bits.filter(|b| *b > 0));
+                w.on_off("dma_translation", self.dma_translation);
+            });
+            self.info.format(w, flags);
+        });
+    }
 }

@@ -1,7 +1,12 @@
 //! The memory balloon.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Writer};
 
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use super::info::Allow;
 use super::info::{DeviceInfo, VirtioOptions};
 
 text_enum! {
@@ -27,5 +32,31 @@ impl MemballoonDef {
     /// A plain balloon.
     pub fn new(model: MemballoonModel) -> Self {
         Self { model, autodeflate: None, free_page_reporting: None, stats_period: None, virtio: VirtioOptions::default(), info: DeviceInfo::default() }
+    }
+}
+
+impl MemballoonDef {
+    /// Reads `<memballoon>`.
+    pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
+        Ok(Self {
+            autodeflate: node.on_off("autodeflate")?,
+            free_page_reporting: node.on_off("freePageReporting")?,
+            stats_period: node.child("stats").map(|s| s.u32("period")).transpose()?.flatten().filter(|p| *p > 0),
+            virtio: VirtioOptions::parse(node.child("driver"))?,
+            info: DeviceInfo::parse(node, ctx, Allow::default())?,
+            ..Self::new(node.required_word("model")?)
+        })
+    }
+
+    /// Writes `<memballoon>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("memballoon", |w| {
+            w.attr("model", self.model);
+            w.on_off("autodeflate", self.autodeflate);
+            w.on_off("freePageReporting", self.free_page_reporting);
+            w.element_if_any("stats", |w| w.attr_opt("period", self.stats_period));
+            self.info.format(w, flags);
+            self.virtio.format_driver(w);
+        });
     }
 }

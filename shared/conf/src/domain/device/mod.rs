@@ -5,12 +5,14 @@
 pub mod audio;
 pub mod bandwidth;
 pub mod chardev;
+pub mod console;
 pub mod controller;
 pub mod crypto;
 pub mod disk;
 pub mod encryption;
 pub mod filesystem;
 pub mod graphics;
+pub mod graphics_listen;
 pub mod hostdev;
 pub mod hub;
 pub mod info;
@@ -22,6 +24,7 @@ pub mod ip;
 pub mod lease;
 pub mod memballoon;
 pub mod memory;
+pub mod network_source;
 pub mod nvram;
 pub mod panic;
 pub mod port;
@@ -48,10 +51,10 @@ pub struct Devices {
     pub filesystems: Vec<filesystem::FilesystemDef>,
     pub interfaces: Vec<interface::InterfaceDef>,
     pub smartcards: Vec<smartcard::SmartcardDef>,
-    pub serials: Vec<chardev::SerialDef>,
-    pub parallels: Vec<chardev::ParallelDef>,
-    pub consoles: Vec<chardev::ConsoleDef>,
-    pub channels: Vec<chardev::ChannelDef>,
+    pub serials: Vec<console::SerialDef>,
+    pub parallels: Vec<console::ParallelDef>,
+    pub consoles: Vec<console::ConsoleDef>,
+    pub channels: Vec<console::ChannelDef>,
     pub inputs: Vec<input::InputDef>,
     pub tpms: Vec<tpm::TpmDef>,
     pub graphics: Vec<graphics::GraphicsDef>,

@@ -1,7 +1,12 @@
 //! Sound cards.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Writer};
 
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use super::info::Allow;
 use super::info::{DeviceInfo, VirtioOptions};
 
 text_enum! {
@@ -26,4 +31,34 @@ pub struct SoundDef {
     pub audio_id: Option<u32>,
     pub virtio: VirtioOptions,
     pub info: DeviceInfo,
+}
+
+impl SoundDef {
+    /// Reads `<sound>`.
+    pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
+        let model: SoundModel = node.required_word("model")?;
+        let hda = matches!(model, SoundModel::Ich6 | SoundModel::Ich9);
+        Ok(Self {
+            multichannel: if model == SoundModel::Usb { node.yes_no("multichannel")? } else { None },
+            streams: if model == SoundModel::Virtio { node.u32_nonzero("streams")? } else { None },
+            codecs: if hda { node.children("codec").map(|c| c.required_word("type")).collect::<Result<_>>()? } else { Vec::new() },
+            audio_id: node.child("audio").map(|a| a.u32_nonzero("id")).transpose()?.flatten(),
+            virtio: VirtioOptions::parse(node.child("driver"))?,
+            info: DeviceInfo::parse(node, ctx, Allow::default())?,
+            model,
+        })
+    }
+
+    /// Writes `<sound>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("sound", |w| {
+            w.attr("model", self.model);
+            w.yes_no("multichannel", self.multichannel);
+            w.attr_opt("streams", self.streams);
+            self.codecs.iter().for_each(|c| w.element("codec", |w| w.attr("type", c)));
+            w.element_if_any("audio", |w| w.attr_opt("id", self.audio_id));
+            self.info.format(w, flags);
+            self.virtio.format_driver(w);
+        });
+    }
 }

@@ -1,10 +1,14 @@
 //! Where the bytes of a disk come from: file, block device, network image, volume; with its backing chain.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Vocabulary, Writer, missing_attribute};
 
+use crate::FormatFlags;
+use crate::domain::fault::{unsupported, xml_error};
+use crate::domain::security::DeviceLabel;
 use super::encryption::Encryption;
 use super::info::PciAddress;
-use crate::domain::security::DeviceLabel;
 
 text_enum! {
     /// Kind of a source.
@@ -182,5 +186,220 @@ impl StorageSource {
             SourceKind::Network => self.protocol.is_none(),
             SourceKind::Nvme | SourceKind::VhostUser | SourceKind::VhostVdpa => false,
         }
+    }
+}
+
+impl StorageSource {
+    /// Reads `<source>` of a source of `kind`; an absent element is an empty source.
+    ///
+    /// # Errors
+    /// `XML_ERROR` and `CONFIG_UNSUPPORTED` as libvirt's.
+    pub fn parse(kind: SourceKind, node: Option<Node<'_>>) -> Result<Self> {
+        let mut source = Self::new(kind);
+        let Some(node) = node else { return Ok(source) };
+        match kind {
+            SourceKind::File => {
+                source.path = node.non_empty("file");
+                source.fd_group = node.string("fdgroup");
+            }
+            SourceKind::Block => source.path = node.non_empty("dev"),
+            SourceKind::Dir => source.path = node.non_empty("dir"),
+            SourceKind::Network => source.parse_network(node)?,
+            SourceKind::Volume => {
+                let (pool, volume) = (node.string("pool"), node.string("volume"));
+                source.volume = match (pool, volume) {
+                    (None, None) => None,
+                    (Some(pool), Some(volume)) => Some(VolumeSource { pool, volume, mode: node.word("mode")? }),
+                    _ => return Err(xml_error("'pool' and 'volume' must be specified together for 'pool' type source")),
+                };
+            }
+            SourceKind::Nvme => source.parse_nvme(node)?,
+            SourceKind::VhostUser => {
+                let kind = node.required("type")?;
+                if kind != "unix" {
+                    return Err(unsupported("vhostuser disk supports only unix sockets"));
+                }
+                source.path = Some(node.string("path").ok_or_else(|| xml_error("Missing source path attribute for char device"))?);
+                source.reconnect = node.child("reconnect").map(|n| Reconnect::parse(Some(n))).transpose()?;
+            }
+            SourceKind::VhostVdpa => source.path = Some(node.required("dev")?.to_owned()),
+            SourceKind::None => {}
+        }
+        source.auth = node.child("auth").map(Auth::parse).transpose()?;
+        source.encryption = node.child("encryption").map(Encryption::parse).transpose()?;
+        source.reservations = node.child("reservations").map(Reservations::parse).transpose()?;
+        if let Some(slice) = node.child("slices").and_then(|s| s.children("slice").find(|s| s.attr("type") == Some("storage"))) {
+            source.slice = Some(Slice {
+                offset: slice.u64("offset")?.ok_or_else(|| missing_attribute(slice, "offset"))?,
+                size: slice.u64_nonzero("size")?.ok_or_else(|| missing_attribute(slice, "size"))?,
+            });
+        }
+        source.labels = DeviceLabel::parse_all(node)?;
+        source.index = node.u32("index")?.unwrap_or_default();
+        if let Some(store) = node.child("dataStore") {
+            let mut data = Self::parse(store.required_word("type")?, store.child("source"))?;
+            data.format = store.child("format").and_then(|f| f.attr("type")).and_then(ImageFormat::from_word);
+            source.data_store = Some(Box::new(data));
+        }
+        Ok(source)
+    }
+
+    fn parse_nvme(&mut self, node: Node<'_>) -> Result<()> {
+        let kind = node.attr("type").ok_or_else(|| xml_error("missing 'type' attribute to disk source"))?;
+        if kind != "pci" {
+            return Err(xml_error(format!("unsupported source type '{kind}'")));
+        }
+        let namespace = node.u64("namespace")?.ok_or_else(|| xml_error("missing 'namespace' attribute to disk source"))?;
+        if namespace == 0 {
+            return Err(xml_error("NVMe namespace can't be zero"));
+        }
+        let address = node.child("address").ok_or_else(|| xml_error("NVMe disk source is missing address"))?;
+        self.nvme = Some(NvmeSource { namespace, managed: node.yes_no("managed")?, address: PciAddress::parse(address)? });
+        Ok(())
+    }
+
+    /// Reads the `<backingStore>` below `node`.
+    pub fn parse_backing(node: Node<'_>) -> Result<Option<Option<Box<Self>>>> {
+        let Some(backing) = node.child("backingStore") else { return Ok(None) };
+        let Some(kind) = backing.attr("type") else { return Ok(Some(None)) };
+        let kind = SourceKind::from_word(kind).filter(|k| *k != SourceKind::None)
+            .ok_or_else(|| xml_error(format!("unknown disk backing store type '{kind}'")))?;
+        let format = backing.child("format").ok_or_else(|| xml_error("missing disk backing store format"))?;
+        let word = format.attr("type").ok_or_else(|| xml_error("missing disk backing store format"))?;
+        let image = ImageFormat::from_word(word).ok_or_else(|| xml_error(format!("unknown disk backing store format '{word}'")))?;
+        let source = backing.child("source").ok_or_else(|| xml_error("missing disk backing store source"))?;
+        let mut store = Self::parse(kind, Some(source))?;
+        store.format = Some(image);
+        store.metadata_cache_bytes = parse_metadata_cache(format)?;
+        if let Some(index) = backing.u32("index")? {
+            store.index = index;
+        }
+        store.backing = Self::parse_backing(backing)?;
+        Ok(Some(Some(Box::new(store))))
+    }
+
+    /// Writes `<source>`; `extra` adds attributes of the owner.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags, extra: impl FnOnce(&mut Writer)) {
+        self.format_as("source", w, flags, extra);
+    }
+
+    fn format_as(&self, name: &str, w: &mut Writer, flags: FormatFlags, extra: impl FnOnce(&mut Writer)) {
+        w.element_if_any(name, |w| {
+            self.format_attributes(w);
+            extra(w);
+            if !flags.inactive && self.index > 0 {
+                w.attr("index", self.index);
+            }
+            self.format_children(w, flags);
+        });
+    }
+
+    fn format_attributes(&self, w: &mut Writer) {
+        match self.kind {
+            SourceKind::File => {
+                w.attr_opt("file", self.path.as_deref());
+                w.attr_opt("fdgroup", self.fd_group.as_deref());
+            }
+            SourceKind::Block => w.attr_opt("dev", self.path.as_deref()),
+            SourceKind::Dir => w.attr_opt("dir", self.path.as_deref()),
+            SourceKind::Network => self.format_network_attributes(w),
+            SourceKind::Volume => {
+                if let Some(volume) = &self.volume {
+                    w.attr("pool", &volume.pool);
+                    w.attr("volume", &volume.volume);
+                    w.attr_opt("mode", volume.mode);
+                }
+            }
+            SourceKind::Nvme => {
+                if let Some(nvme) = &self.nvme {
+                    w.attr("type", "pci");
+                    w.yes_no("managed", nvme.managed);
+                    w.attr("namespace", nvme.namespace);
+                }
+            }
+            SourceKind::VhostUser => {
+                w.attr("type", "unix");
+                w.attr_opt("path", self.path.as_deref());
+            }
+            SourceKind::VhostVdpa => w.attr_opt("dev", self.path.as_deref()),
+            SourceKind::None => {}
+        }
+    }
+
+    fn format_children(&self, w: &mut Writer, flags: FormatFlags) {
+        match self.kind {
+            SourceKind::Network => self.format_network_children(w, flags),
+            SourceKind::Nvme => {
+                if let Some(nvme) = &self.nvme {
+                    w.element("address", |w| nvme.address.format_attributes(w));
+                }
+            }
+            SourceKind::VhostUser => self.reconnect.unwrap_or_default().format(w),
+            _ => {}
+        }
+        if let Some(slice) = self.slice {
+            w.element("slices", |w| {
+                w.element("slice", |w| {
+                    w.attr("type", "storage");
+                    w.attr("offset", slice.offset);
+                    w.attr("size", slice.size);
+                });
+            });
+        }
+        if self.kind != SourceKind::Network {
+            DeviceLabel::format_all(w, &self.labels);
+        }
+        if let Some(auth) = self.auth.as_ref().filter(|_| !self.auth_at_disk) {
+            auth.format(w);
+        }
+        if let Some(encryption) = self.encryption.as_ref().filter(|_| !self.encryption_at_disk) {
+            encryption.format(w);
+        }
+        if let Some(reservations) = &self.reservations {
+            reservations.format(w, flags);
+        }
+        if let Some(data) = &self.data_store {
+            w.element("dataStore", |w| {
+                w.attr("type", data.kind);
+                w.element("format", |w| w.attr_opt("type", data.format));
+                data.format(w, flags, |_| {});
+            });
+        }
+    }
+
+    /// Writes `<backingStore>` of this source, when something is known of it.
+    pub fn format_backing(&self, w: &mut Writer, flags: FormatFlags) {
+        match &self.backing {
+            None => {}
+            Some(None) => w.empty("backingStore"),
+            Some(Some(store)) => w.element("backingStore", |w| {
+                w.attr("type", store.kind);
+                if !flags.inactive && store.index > 0 {
+                    w.attr("index", store.index);
+                }
+                w.element("format", |w| {
+                    w.attr_opt("type", store.format);
+                    format_metadata_cache(w, store.metadata_cache_bytes);
+                });
+                // the index stands on <backingStore> here
+                store.format(w, FormatFlags { inactive: true, ..flags }, |_| {});
+                store.format_backing(w, flags);
+            }),
+        }
+    }
+}
+
+/// Reads `<metadata_cache><max_size unit=>` in bytes.
+pub(super) fn parse_metadata_cache(node: Node<'_>) -> Result<Option<u64>> {
+    let Some(size) = node.path(&["metadata_cache", "max_size"]) else { return Ok(None) };
+    let text = size.text();
+    let value = xml::parse_u64(&text, 10).ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute 'max_size'")))?;
+    crate::size::scaled(value, size.attr("unit"), 1, u64::MAX).map(Some)
+}
+
+/// Writes `<metadata_cache>`.
+pub(super) fn format_metadata_cache(w: &mut Writer, bytes: Option<u64>) {
+    if let Some(bytes) = bytes.filter(|b| *b > 0) {
+        w.element("metadata_cache", |w| w.leaf_with("max_size", |w| w.attr("unit", "bytes"), bytes));
     }
 }

@@ -1,8 +1,15 @@
 //! Trusted platform modules.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Vocabulary, Writer};
 
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::xml_error;
+use super::chardev::ChardevKind;
 use super::chardev::ChardevSource;
+use super::info::Allow;
 use super::info::DeviceInfo;
 
 text_enum! {
@@ -59,3 +66,110 @@ pub struct TpmDef {
     pub info: DeviceInfo,
 }
 
+impl TpmEmulator {
+    fn parse(backend: Node<'_>) -> Result<Self> {
+        let mut emulator = Self { version: backend.word("version")?, persistent_state: backend.yes_no("persistent_state")?, ..Self::default() };
+        emulator.debug = backend.u32("debug")?;
+        if let Some(encryption) = backend.child("encryption") {
+            let secret = encryption.attr("secret").ok_or_else(|| xml_error("missing 'secret' attribute"))?;
+            emulator.secret = Some(xml::parse_uuid(secret).ok_or_else(|| xml_error(format!("Unable to parse secret uuid '{secret}'")))?);
+        }
+        if let Some(banks) = backend.child("active_pcr_banks") {
+            emulator.pcr_banks = banks.elements().filter_map(|b| PcrBank::from_word(b.name())).collect();
+            emulator.pcr_banks.sort();
+            emulator.pcr_banks.dedup();
+        }
+        if let Some(source) = backend.child("source") {
+            let path = source.string("path").ok_or_else(|| xml::missing_attribute(source, "path"))?;
+            emulator.source = Some((source.required_word("type")?, path));
+        }
+        emulator.profile = backend.child("profile").map(|p| TpmProfile {
+            source: p.string("source"),
+            name: p.string("name"),
+            remove_disabled: p.string("removeDisabled").or(p.string("remove_disabled")),
+        });
+        Ok(emulator)
+    }
+
+    fn format(&self, w: &mut Writer) {
+        w.attr_opt("version", self.version);
+        w.yes_no("persistent_state", self.persistent_state);
+        w.attr_opt("debug", self.debug);
+        if let Some(secret) = &self.secret {
+            w.element("encryption", |w| w.attr("secret", xml::format_uuid(secret)));
+        }
+        w.element_if_any("active_pcr_banks", |w| self.pcr_banks.iter().for_each(|b| w.empty(b.word())));
+        if let Some((kind, path)) = &self.source {
+            w.element("source", |w| {
+                w.attr("type", kind);
+                w.attr("path", path);
+            });
+        }
+        if let Some(profile) = &self.profile {
+            w.element("profile", |w| {
+                w.attr_opt("source", profile.source.as_deref());
+                w.attr_opt("removeDisabled", profile.remove_disabled.as_deref());
+                w.attr_opt("name", profile.name.as_deref());
+            });
+        }
+    }
+}
+
+impl TpmDef {
+    /// Reads `<tpm>`.
+    ///
+    /// # Errors
+    /// `XML_ERROR` as libvirt's.
+    pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
+        let model = node.word("model")?;
+        let mut backends = node.children("backend");
+        let backend = backends.next().ok_or_else(|| xml_error("missing TPM device backend"))?;
+        if backends.next().is_some() {
+            return Err(xml_error("only one TPM backend is supported"));
+        }
+        let backend = match backend.attr("type") {
+            None => return Err(xml_error("missing TPM device backend type")),
+            Some("passthrough") => {
+                let path = backend.child("device").and_then(|d| d.non_empty("path"));
+                TpmBackend::Passthrough { path: path.unwrap_or_else(|| "/dev/tpm0".to_owned()) }
+            }
+            Some("emulator") => TpmBackend::Emulator(TpmEmulator::parse(backend)?),
+            Some("external") => {
+                let source = backend.child("source").ok_or_else(|| xml_error("missing TPM source"))?;
+                let kind = source.attr("type").ok_or_else(|| xml_error("missing external TPM backend source type"))?;
+                let kind = ChardevKind::from_word(kind).ok_or_else(|| xml_error(format!("unknown backend source type '{kind}' for external TPM")))?;
+                TpmBackend::External(ChardevSource::parse(backend, kind)?)
+            }
+            Some(word) => return Err(xml_error(format!("Unknown TPM backend type '{word}'"))),
+        };
+        Ok(Self { model, backend, info: DeviceInfo::parse(node, ctx, Allow::default())? })
+    }
+
+    /// Writes `<tpm>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("tpm", |w| {
+            w.attr_opt("model", self.model);
+            w.element("backend", |w| match &self.backend {
+                TpmBackend::Passthrough { path } => {
+                    w.attr("type", "passthrough");
+                    w.element("device", |w| w.attr("path", path));
+                }
+                TpmBackend::Emulator(emulator) => {
+                    w.attr("type", "emulator");
+                    emulator.format(w);
+                }
+                TpmBackend::External(source) => {
+                    w.attr("type", "external");
+                    if let super::chardev::Chardev::Unix { path, listen, .. } = &source.backend {
+                        w.element("source", |w| {
+                            w.attr("type", "unix");
+                            w.attr("mode", if *listen { "bind" } else { "connect" });
+                            w.attr_opt("path", path.as_deref());
+                        });
+                    }
+                }
+            });
+            self.info.format(w, flags);
+        });
+    }
+}

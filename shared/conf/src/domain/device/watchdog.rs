@@ -1,7 +1,13 @@
 //! Watchdogs.
 
+use error::Result;
 use xml::text_enum;
+use xml::{Node, Vocabulary, Writer};
 
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::xml_error;
+use super::info::Allow;
 use super::info::DeviceInfo;
 
 text_enum! {
@@ -21,4 +27,26 @@ pub struct WatchdogDef {
     pub model: WatchdogModel,
     pub action: Option<WatchdogAction>,
     pub info: DeviceInfo,
+}
+
+impl WatchdogDef {
+    /// Reads `<watchdog>`.
+    pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
+        let word = node.attr("model").ok_or_else(|| xml_error("watchdog must contain model name"))?;
+        let model = WatchdogModel::from_word(word).ok_or_else(|| xml_error(format!("unknown watchdog model '{word}'")))?;
+        let action = match node.attr("action") {
+            None => WatchdogAction::Reset,
+            Some(word) => WatchdogAction::from_word(word).ok_or_else(|| xml_error(format!("unknown watchdog action '{word}'")))?,
+        };
+        Ok(Self { model, action: Some(action), info: DeviceInfo::parse(node, ctx, Allow::default())? })
+    }
+
+    /// Writes `<watchdog>`.
+    pub fn format(&self, w: &mut Writer, flags: FormatFlags) {
+        w.element("watchdog", |w| {
+            w.attr("model", self.model);
+            w.attr_opt("action", self.action);
+            self.info.format(w, flags);
+        });
+    }
 }
