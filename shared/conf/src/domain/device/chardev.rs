@@ -7,6 +7,7 @@ use xml::{Node, Vocabulary, Writer, invalid_value};
 use crate::FormatFlags;
 use crate::domain::fault::{internal, xml_error};
 use crate::domain::security::DeviceLabel;
+pub use super::console::{ChannelDef, ChannelState, ChannelTarget, ConsoleDef, ConsoleType, ParallelDef, SerialDef, SerialModel, SerialType};
 use super::source::Reconnect;
 
 text_enum! {
