@@ -13,7 +13,31 @@ INSTALL    ?= install
 
 DAEMONS := virtqemud virtnetworkd virtstoraged virtproxyd virtlockd virtlogd
 
-.PHONY: build install check fmt
+.PHONY: build install check fmt run test bench
+
+# Bridges, rules and daemons of trial runs live in a network namespace of their own.
+ALONE      := unshare --net -- tests/harness/alone
+PYTHON     ?= /usr/bin/python3
+
+# The suite on a real guest; ONESHOT=1 ends by itself.
+run:
+	tests/setup.sh run
+	$(CARGO) build --workspace --bins --release
+	$(ALONE) $(PYTHON) tests/harness/run.py target/release $(if $(filter 1,$(ONESHOT)),--oneshot)
+
+# Everything. REQUIRE=all makes a test that lacks something fail instead of being skipped aloud.
+test:
+	tests/setup.sh test
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace
+	tests/guest/build.sh target/guest
+	$(ALONE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/blackbox
+
+# Beside libvirt's own daemons and bare QEMU, in one run, as ratios.
+bench:
+	tests/setup.sh bench
+	$(CARGO) build --workspace --bins --release
+	unshare --net --mount -- tests/harness/alone tests/bench/peer $(PYTHON) tests/bench/bench.py target/release
 
 build:
 	$(CARGO) build --workspace --bins --profile $(PROFILE)

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::lock_file::{LockFile, LockFileError, Want};
 use crate::owner::{Owner, OwnerKey};
-use crate::slot::Slot;
+use daemon::keep::Slot;
 
 /// Why a request was refused. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
@@ -157,30 +157,35 @@ impl Spaces {
         Ok(true)
     }
 
-    /// Takes one entry of process `pid` off the owner list. Returns the resource when that was the last one: it is out
-    /// of the table, but still locked.
-    pub fn release(&mut self, key: &Key, pid: i32) -> Result<Option<Resource>, SpaceError> {
+    /// Takes one entry of process `pid` off the owner list and returns it; with it the resource when that was the last
+    /// one: it is out of the table, but still locked.
+    pub fn release(&mut self, key: &Key, pid: i32) -> Result<(Option<Owner>, Option<Resource>), SpaceError> {
         self.locate(key)?;
         let resources = self.spaces.get_mut(&key.space).expect("locate found the space");
         let held = resources.get_mut(&key.name).ok_or_else(|| SpaceError::NotHeld(key.name.clone()))?;
         // A resource whose owner is unknown goes to the first process that asks for it.
+        let mut owner = None;
         if !held.owners.is_empty() {
             let at = held.owners.iter().rposition(|owner| owner.pid == pid).ok_or(SpaceError::NotOwner(pid))?;
-            held.owners.remove(at);
+            owner = Some(held.owners.remove(at));
         }
-        Ok(if held.owners.is_empty() { resources.remove(&key.name) } else { None })
+        let last = held.owners.is_empty();
+        Ok((owner, if last { resources.remove(&key.name) } else { None }))
     }
 
     /// Takes every entry of a process off all owner lists; returns the resources that nobody holds any more.
     pub fn release_owner(&mut self, owner: OwnerKey) -> Vec<Resource> {
         let mut freed = Vec::new();
         for resources in self.spaces.values_mut() {
-            let gone = resources.extract_if(.., |_, held| {
+            let mut empty = Vec::new();
+            for (name, held) in resources.iter_mut() {
                 let before = held.owners.len();
                 held.owners.retain(|o| o.key() != owner);
-                held.owners.is_empty() && before > 0
-            });
-            freed.extend(gone.map(|(_, resource)| resource));
+                if held.owners.is_empty() && before > 0 {
+                    empty.push(name.clone());
+                }
+            }
+            freed.extend(empty.iter().filter_map(|name| resources.remove(name)));
         }
         freed
     }

@@ -145,6 +145,14 @@ impl LogFile {
         }
     }
 
+    /// Says in the log that bytes may be missing here: while nobody read the pipe, the guest's writes failed.
+    pub fn mark_gap(&mut self) {
+        let text = format!("\n{}: virtlogd: restarted after a crash, up to 64 KiB may be missing here\n", utc(now()));
+        if let Err(e) = self.append_whole(text.as_bytes()) {
+            tracing::error!(path = %self.path.display(), error = %e, "cannot mark a gap in the log");
+        }
+    }
+
     /// Appends a message, rotating as for bytes of a guest.
     pub fn append(&mut self, mut message: &[u8]) -> io::Result<()> {
         while !message.is_empty() {

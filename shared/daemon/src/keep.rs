@@ -15,6 +15,7 @@
 //! torn file costs nothing. It means something only during one boot: kernel locks and pipes end with it.
 
 mod copy;
+mod slot;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -26,6 +27,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fd_store::FdStore;
+
+pub use slot::Slot;
 
 /// Names of the memory copies in the store.
 const COPIES: [&str; 2] = ["state-a", "state-b"];
@@ -96,7 +99,10 @@ impl Keeper {
         let mut copies = Vec::new();
         for name in COPIES {
             let file = match descriptors.remove(name) {
-                Some(fd) => File::from(fd),
+                Some(fd) => {
+                    store.adopt(name);
+                    File::from(fd)
+                }
                 None => {
                     let fresh = host::descriptor::memory_file(name)?;
                     store.keep(name, fresh.as_fd())?;

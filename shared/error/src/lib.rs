@@ -51,7 +51,8 @@ impl Error {
         let detail = detail.into();
         let template = code.template();
         Error {
-            str1: Some(template.replacen("%s", "%1$s", 1)),
+            // a template that is all detail is not translated, and so stays in its plain form
+            str1: Some(if template == "%s" { template.to_owned() } else { template.replacen("%s", "%1$s", 1) }),
             message: template.replacen("%s", &detail, 1),
             str2: Some(detail),
             ..Self::bare(domain, code)

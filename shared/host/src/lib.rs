@@ -19,6 +19,7 @@
 //! | [`xattr`] | extended attributes of an open file |
 //! | [`block_device`] | size of a block device |
 //! | [`clock`] | the time of day |
+//! | [`clone_file`] | files that share their blocks |
 //! | [`blocking`] | the one door to the pool of blocking threads |
 #![allow(unsafe_code, reason = "the one home of unsafe: every block carries its proof")]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -28,6 +29,7 @@ pub mod block_device;
 pub mod blocking;
 pub mod bridge;
 pub mod clock;
+pub mod clone_file;
 pub mod cpuid;
 pub mod descriptor;
 pub mod fork;

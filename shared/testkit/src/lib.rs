@@ -1,1 +1,3 @@
 //! Golden files, daemon runner and fakes for tests.
+
+pub mod manager;

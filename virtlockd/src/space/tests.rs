@@ -49,7 +49,7 @@ fn one_exclusive_owner() {
     assert!(matches!(bench.spaces.create_resource(&key), Err(SpaceError::Held { .. })));
     assert!(matches!(bench.spaces.delete_resource(&key), Err(SpaceError::Held { .. })));
     assert!(matches!(bench.spaces.release(&key, 2), Err(SpaceError::NotOwner(2))));
-    assert!(bench.spaces.release(&key, 1).unwrap().is_some());
+    assert!(bench.spaces.release(&key, 1).unwrap().1.is_some());
     assert!(matches!(bench.spaces.release(&key, 1), Err(SpaceError::NotHeld(_))));
     assert!(bench.spaces.acquire(&key, owner(2), false, false, slot(3)).unwrap());
 }
@@ -62,7 +62,7 @@ fn shared_owners_add_up() {
     assert!(!bench.spaces.acquire(&key, owner(2), true, true, slot(2)).unwrap());
     assert!(!bench.spaces.acquire(&key, owner(1), true, true, slot(3)).unwrap());
     assert!(matches!(bench.spaces.acquire(&key, owner(3), false, true, slot(4)), Err(SpaceError::Held { .. })));
-    assert!(bench.spaces.release(&key, 1).unwrap().is_none());
+    assert!(bench.spaces.release(&key, 1).unwrap().1.is_none());
     assert!(bench.spaces.holds(owner(1).key()));
     assert!(bench.spaces.release_owner(owner(1).key()).is_empty());
     assert!(!bench.spaces.holds(owner(1).key()));
@@ -174,7 +174,7 @@ proptest! {
                     prop_assert_eq!(got.is_ok(), at.is_some());
                     if let Some(at) = at {
                         owners.remove(at);
-                        prop_assert_eq!(got.unwrap().is_some(), owners.is_empty());
+                        prop_assert_eq!(got.unwrap().1.is_some(), owners.is_empty());
                     }
                 }
                 Step::Die { pid } => {

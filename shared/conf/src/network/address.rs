@@ -11,7 +11,28 @@ const RANGE_MAX: u32 = 65535;
 
 /// Reads an IP address of either family. Scoped IPv6 addresses are not taken: they would not mean the same to dnsmasq and nft.
 pub fn parse_ip(text: &str) -> Option<IpAddr> {
-    text.trim().parse().ok()
+    text.parse().ok().or_else(|| short_ipv4(text).map(IpAddr::V4))
+}
+
+/// The forms of inet_aton(3) with fewer than four numbers: the last one fills the rest.
+fn short_ipv4(text: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<&str> = text.split('.').collect();
+    if parts.len() > 3 || !parts.iter().all(|p| p.starts_with(|c: char| c.is_ascii_digit())) {
+        return None;
+    }
+    let mut value = 0u32;
+    for (at, part) in parts.iter().enumerate() {
+        let digits = part.strip_prefix("0x").or(part.strip_prefix("0X"));
+        let base = if digits.is_some() { 16 } else if part.len() > 1 && part.starts_with('0') { 8 } else { 10 };
+        let number = u32::from_str_radix(digits.unwrap_or(part), base).ok()?;
+        let last = at + 1 == parts.len();
+        let limit = if last { u32::MAX >> (8 * at) } else { 255 };
+        if number > limit {
+            return None;
+        }
+        value |= if last { number } else { number << (24 - 8 * at) };
+    }
+    Some(Ipv4Addr::from(value))
 }
 
 fn bits(ip: IpAddr) -> (u128, u32) {
@@ -94,11 +115,10 @@ pub fn range_size(start: IpAddr, end: IpAddr, network: Option<(IpAddr, u32)>) ->
         return Err(internal(format!("range {start} - {end} is reversed ")));
     }
     let size = high - low;
-    // the last address is not counted here, nor in libvirt
-    if size >= u128::from(RANGE_MAX) || (width == 128 && low >> 16 != high >> 16) {
+    if size > u128::from(RANGE_MAX) || (width == 128 && low >> 16 != high >> 16) {
         return Err(internal(format!("range {start} - {end} is too large (> 65535)")));
     }
-    Ok(u32::try_from(size).expect("below 65535") + 1)
+    Ok(u32::try_from(size).expect("at most 65535") + 1)
 }
 
 /// Domain name under which reverse lookups of the network fall, without the final dot; `None` for prefixes that no name expresses.

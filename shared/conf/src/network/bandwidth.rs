@@ -34,24 +34,15 @@ impl Bandwidth {
         if node.attr("classID").is_some() && !allow_floor {
             return Err(Error::new(
                 Domain::None,
-                Code::XmlError,
+                Code::XmlDetail,
                 "classID attribute not supported on <bandwidth> in this usage context",
             ));
         }
-        let one = |name: &str| -> Result<Option<Node<'_>>> {
-            let mut found = node.children(name);
-            let first = found.next();
-            if found.next().is_some() {
-                return Err(fault(format!("Only one child <{name}> element allowed")));
-            }
-            Ok(first)
-        };
-        let (inbound, outbound) = (one("inbound")?, one("outbound")?);
-        let inbound = inbound.map(Rate::parse).transpose()?;
-        if inbound.is_some_and(|r| r.floor > 0) && !allow_floor {
+        let inbound = node.child("inbound").map(Rate::parse).transpose()?;
+        let outbound = node.child("outbound").map(Rate::parse).transpose()?;
+        if [inbound, outbound].iter().flatten().any(|r| r.floor > 0) && !allow_floor {
             return Err(Error::new(Domain::None, Code::ConfigUnsupported, "floor attribute is not supported for this config"));
         }
-        let outbound = outbound.map(Rate::parse).transpose()?;
         if outbound.is_some_and(|r| r.floor > 0) {
             return Err(fault("'floor' attribute allowed only in <inbound> element"));
         }
@@ -64,8 +55,9 @@ impl Bandwidth {
             return;
         }
         w.element("bandwidth", |w| {
+            w.content();
             for (name, rate) in [("inbound", self.inbound), ("outbound", self.outbound)] {
-                if let Some(rate) = rate {
+                if let Some(rate) = rate.filter(|r| r.average > 0 || r.floor > 0) {
                     w.element(name, |w| {
                         for (name, value) in [("average", rate.average), ("peak", rate.peak), ("floor", rate.floor), ("burst", rate.burst)] {
                             if value > 0 {
@@ -85,10 +77,7 @@ fn fault(detail: impl Into<String>) -> Error {
 
 impl Rate {
     fn parse(node: Node<'_>) -> Result<Self> {
-        let value = |name: &str| -> Result<u64> {
-            let Some(text) = node.attr(name) else { return Ok(0) };
-            xml::parse_u64(text, 10).ok_or_else(|| fault(format!("could not convert bandwidth {name} value '{text}'")))
-        };
+        let value = |name: &str| node.u64(name).map(Option::unwrap_or_default);
         let has_average = node.attr("average").is_some();
         if !has_average && node.attr("floor").is_none() {
             return Err(fault("Missing mandatory average or floor attributes"));

@@ -12,24 +12,18 @@ text_enum! {
 }
 
 /// `<bridge>`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bridge {
     /// Device name; `None` lets the driver choose (virbrN), `%d` in it is a template.
     pub name: Option<String>,
     /// firewalld zone.
     pub zone: Option<String>,
-    /// Spanning tree protocol; on unless switched off.
-    pub stp: bool,
+    /// Spanning tree protocol; always known for a bridge that the driver makes.
+    pub stp: Option<bool>,
     /// Forward delay in seconds.
     pub delay: u64,
     /// Who keeps the forwarding table.
     pub mac_table_manager: Option<MacTableManager>,
-}
-
-impl Default for Bridge {
-    fn default() -> Self {
-        Self { name: None, zone: None, stp: true, delay: 0, mac_table_manager: None }
-    }
 }
 
 impl Bridge {
@@ -48,7 +42,7 @@ impl Bridge {
         Ok(Self {
             name: node.non_empty("name"),
             zone: node.non_empty("zone"),
-            stp: node.attr("stp") != Some("off"),
+            stp: node.attr("stp").map(|word| word != "off"),
             delay,
             mac_table_manager,
         })
@@ -59,7 +53,7 @@ impl Bridge {
             w.attr_opt("name", self.name.as_deref());
             w.attr_opt("zone", self.zone.as_deref());
             if own {
-                w.on_off("stp", Some(self.stp));
+                w.on_off("stp", Some(self.stp != Some(false)));
                 w.attr("delay", self.delay);
             }
             w.attr_opt("macTableManager", self.mac_table_manager);

@@ -7,7 +7,7 @@ use error::Result;
 use xml::{Node, Writer, text_enum};
 
 use super::address::{Mac, parse_ip, range_size};
-use super::xml_error;
+use super::{unsupported, xml_error};
 
 text_enum! {
     /// Unit of a lease time.
@@ -78,8 +78,7 @@ impl Dhcp {
                 "range" if n.is("range") => dhcp.ranges.push(DhcpRange::parse(n, ip, prefix, network)?),
                 "host" if n.is("host") => dhcp.hosts.push(DhcpHost::parse(n, ip, network, false)?),
                 "bootp" if n.is("bootp") && ip.is_ipv4() => {
-                    // a file without a name leaves no trace
-                    let Some(file) = n.string("file") else { continue };
+                    let file = n.required("file")?.to_owned();
                     let server = match n.attr("server") {
                         None => None,
                         Some(text) => Some(parse_ip(text).ok_or_else(|| address_error(text))?),
@@ -130,9 +129,6 @@ impl DhcpRange {
             parse_ip(text).ok_or_else(|| address_error(text))
         };
         let (start, end) = (end("start")?, end("end")?);
-        if start.is_ipv4() != ip.is_ipv4() {
-            return Err(xml_error("the address family of a dhcp range must match the address family of the dhcp element's parent"));
-        }
         range_size(start, end, prefix.map(|p| (ip, p)))?;
         Ok(Self { start, end, lease: Lease::parse(node)? })
     }
@@ -172,12 +168,6 @@ impl DhcpHost {
                 Some(parse_ip(text).ok_or_else(invalid)?)
             }
         };
-        if let Some(ip) = ip
-            && ip.is_ipv6() != v6
-        {
-            let detail = "the address family of a host entry IP must match the address family of the dhcp element's parent";
-            return Err(xml_error(detail));
-        }
         if partial {
             if mac.is_none() && name.is_none() && ip.is_none() && id.is_none() {
                 let detail =
@@ -221,7 +211,7 @@ impl Lease {
             LeaseUnit::Hours => false,
         };
         if expiry > 0 && short {
-            return Err(xml_error("The minimum lease time should be greater than 2 minutes"));
+            return Err(unsupported("The minimum lease time should be greater than 2 minutes"));
         }
         Ok(Some(Self { expiry, unit }))
     }

@@ -6,7 +6,7 @@ use error::Result;
 use xml::{Node, Writer};
 
 use super::address::parse_ip;
-use super::xml_error;
+use super::{detail, xml_error};
 
 /// Longest name of a SRV record: 512 bytes of a DNS message less the overhead that RFC 2782 mentions.
 const SRV_NAME_MAX: usize = 512 - 30;
@@ -151,14 +151,14 @@ impl Txt {
     pub(super) fn parse(node: Node<'_>, network: &str, partial: bool) -> Result<Self> {
         let name = node
             .string("name")
-            .ok_or_else(|| xml_error(format!("missing required name attribute in DNS TXT record of network {network}")))?;
+            .ok_or_else(|| detail(format!("missing required name attribute in DNS TXT record of network {network}")))?;
         if name.contains(' ') {
-            return Err(xml_error(format!("prohibited character in DNS TXT record name '{name}' of network {network}")));
+            return Err(detail(format!("prohibited character in DNS TXT record name '{name}' of network {network}")));
         }
         let value = node.string("value");
         if value.is_none() && !partial {
-            let detail = format!("missing required value attribute in DNS TXT record named '{name}' of network {network}");
-            return Err(xml_error(detail));
+            let text = format!("missing required value attribute in DNS TXT record named '{name}' of network {network}");
+            return Err(detail(text));
         }
         Ok(Self { name, value })
     }
@@ -169,36 +169,36 @@ impl Srv {
         let service = node.string("service");
         let shown = service.clone().unwrap_or_default();
         if service.is_none() && !partial {
-            return Err(xml_error(format!("missing required service attribute in DNS SRV record of network '{network}'")));
+            return Err(detail(format!("missing required service attribute in DNS SRV record of network '{network}'")));
         }
         if shown.len() > SRV_NAME_MAX {
-            return Err(xml_error(format!("service attribute '{shown}' in network '{network}' is too long, limit is {SRV_NAME_MAX} bytes")));
+            return Err(detail(format!("service attribute '{shown}' in network '{network}' is too long, limit is {SRV_NAME_MAX} bytes")));
         }
         if !shown.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
-            let detail = format!("invalid character in service attribute '{shown}' in DNS SRV record of network '{network}'");
-            return Err(xml_error(detail));
+            let text = format!("invalid character in service attribute '{shown}' in DNS SRV record of network '{network}'");
+            return Err(detail(text));
         }
         let protocol = node.string("protocol");
         if protocol.is_none() && !partial {
-            let detail = format!("missing required protocol attribute in DNS SRV record '{shown}' of network '{network}'");
-            return Err(xml_error(detail));
+            let text = format!("missing required protocol attribute in DNS SRV record '{shown}' of network '{network}'");
+            return Err(detail(text));
         }
         if let Some(p) = &protocol
-            && !p.bytes().all(|b| b.is_ascii_alphabetic())
+            && !p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         {
-            let detail = format!("invalid character in protocol attribute '{p}' in DNS SRV record of network '{network}'");
-            return Err(xml_error(detail));
+            let text = format!("invalid character in protocol attribute '{p}' in DNS SRV record of network '{network}'");
+            return Err(detail(text));
         }
         let target = node.string("target");
         let number = |name: &str, invalid: &str, least: u64| -> Result<u16> {
             let Some(text) = node.attr(name) else { return Ok(0) };
             let value = xml::parse_u64(text, 10).filter(|n| *n >= least).and_then(|n| u16::try_from(n).ok());
-            let wrong = || xml_error(format!("{invalid} DNS SRV {name} attribute for service '{shown}' in network '{network}'"));
+            let wrong = || detail(format!("{invalid} DNS SRV {name} attribute for service '{shown}' in network '{network}'"));
             let value = value.ok_or_else(wrong)?;
             if target.is_none() && !partial {
-                let detail =
+                let text =
                     format!("DNS SRV {name} attribute not permitted without target for service '{shown}' in network '{network}'");
-                return Err(xml_error(detail));
+                return Err(detail(text));
             }
             Ok(value)
         };
@@ -225,25 +225,27 @@ impl Srv {
 
 impl DnsHost {
     pub(super) fn parse(node: Node<'_>, network: &str, partial: bool) -> Result<Self> {
-        let invalid = || xml_error(format!("Invalid IP address in network '{network}' DNS HOST record"));
+        let invalid = || detail(format!("Invalid IP address in network '{network}' DNS HOST record"));
         let ip = match node.attr("ip") {
             Some(text) => Some(parse_ip(text).ok_or_else(invalid)?),
-            None if partial => None,
-            None => return Err(xml_error(format!("Missing IP address in network '{network}' DNS HOST record"))),
+            None => None,
         };
         let mut names = Vec::new();
         for n in node.children("hostname") {
             let name = n.text();
             if name.is_empty() {
-                return Err(xml_error(format!("Missing hostname in network '{network}' DNS HOST record")));
+                return Err(detail(format!("Missing hostname in network '{network}' DNS HOST record")));
             }
             names.push(name);
         }
         if names.is_empty() && !partial {
-            return Err(xml_error(format!("Missing hostname in network '{network}' DNS HOST record")));
+            return Err(detail(format!("Missing hostname in network '{network}' DNS HOST record")));
+        }
+        if ip.is_none() && !partial {
+            return Err(detail(format!("Missing IP address in network '{network}' DNS HOST record")));
         }
         if names.is_empty() && ip.is_none() {
-            return Err(xml_error(format!("Missing ip and hostname in network '{network}' DNS HOST record")));
+            return Err(detail(format!("Missing ip and hostname in network '{network}' DNS HOST record")));
         }
         Ok(Self { ip, names })
     }

@@ -7,7 +7,7 @@ use error::Result;
 use xml::{Node, Vocabulary, Writer, text_enum};
 
 use super::address::{parse_ip, range_size};
-use super::{FormatFlags, xml_error};
+use super::{FormatFlags, unsupported, xml_error};
 
 text_enum! {
     /// How packets leave.
@@ -30,6 +30,8 @@ pub struct Forward {
     pub managed: bool,
     /// Driver of host devices.
     pub driver: Option<DriverName>,
+    /// Kernel module that is that driver.
+    pub driver_model: Option<String>,
     /// Address translation settings.
     pub nat: Nat,
     /// Physical function whose virtual functions form the pool.
@@ -83,9 +85,9 @@ impl Forward {
         let mode = match node.attr("mode") {
             None | Some("") => ForwardMode::Nat,
             Some("none") => return Ok(None),
-            Some(word) => ForwardMode::from_word(word).ok_or_else(|| xml_error(format!("unknown forwarding type '{word}'")))?,
+            Some(word) => ForwardMode::from_word(word).ok_or_else(|| unsupported(format!("unknown forwarding type '{word}'")))?,
         };
-        let managed = node.attr("managed") == Some("yes");
+        let managed = mode == ForwardMode::Hostdev && node.attr("managed") == Some("yes");
         let driver = match node.child("driver") {
             Some(n) => n.word("name")?,
             None => None,
@@ -101,11 +103,6 @@ impl Forward {
             return Err(xml_error(format!("Only one <nat> element is allowed in <forward> of network {network}")));
         }
         let nat = nats.first().map(|n| Nat::parse(*n, mode, network)).transpose()?.unwrap_or_default();
-        let kinds = [!interfaces.is_empty(), !addresses.is_empty(), !pfs.is_empty()];
-        if kinds.iter().filter(|k| **k).count() > 1 {
-            let detail = format!("<address>, <interface>, and <pf> elements of <forward> in network {network} are mutually exclusive");
-            return Err(xml_error(detail));
-        }
         let dev = node.non_empty("dev");
         if dev.is_some() && (!addresses.is_empty() || !pfs.is_empty()) {
             let detail =
@@ -119,8 +116,16 @@ impl Forward {
                 Some(n.non_empty("dev").ok_or_else(missing)?)
             }
         };
-        let devices = if addresses.is_empty() { named(dev, &interfaces, network)? } else { by_address(&addresses, network)? };
-        Ok(Some(Self { mode, managed, driver, nat, pf, devices }))
+        // of several kinds of device the first one counts, as in libvirt
+        let (devices, pf) = if dev.is_some() || !interfaces.is_empty() {
+            (named(dev, &interfaces, network)?, None)
+        } else if !addresses.is_empty() {
+            (by_address(&addresses, network)?, None)
+        } else {
+            (Vec::new(), pf)
+        };
+        let driver_model = node.child("driver").and_then(|n| n.string("model"));
+        Ok(Some(Self { mode, managed, driver, driver_model, nat, pf, devices }))
     }
 
     /// First device when it has a name: `forward dev`.
@@ -131,23 +136,25 @@ impl Forward {
         }
     }
 
-    pub(super) fn write(&self, w: &mut Writer, flags: FormatFlags) {
+    pub(super) fn write(&self, w: &mut Writer, flags: FormatFlags, connections: &dyn Fn(&Device) -> u32) {
         w.element("forward", |w| {
             w.attr_opt("dev", self.dev());
             w.attr("mode", self.mode);
-            if self.managed {
-                w.attr("managed", "yes");
+            if self.mode == ForwardMode::Hostdev {
+                w.yes_no("managed", Some(self.managed));
             }
-            if let Some(driver) = self.driver {
-                w.element("driver", |w| w.attr("name", driver));
-            }
+            w.element_if_any("driver", |w| {
+                w.attr_opt("name", self.driver);
+                w.attr_opt("model", self.driver_model.as_deref());
+            });
             self.nat.write(w);
             if let Some(pf) = &self.pf {
                 w.element("pf", |w| w.attr("dev", pf));
             }
             if self.pf.is_none() || !flags.inactive {
                 for device in &self.devices {
-                    device.write(w);
+                    let count = if flags.inactive { 0 } else { connections(device) };
+                    device.write(w, count);
                 }
             }
         });
@@ -155,15 +162,20 @@ impl Forward {
 }
 
 impl Device {
-    fn write(&self, w: &mut Writer) {
+    fn write(&self, w: &mut Writer, connections: u32) {
+        let connections = (connections > 0).then_some(connections);
         match self {
-            Self::Interface(name) => w.element("interface", |w| w.attr("dev", name)),
+            Self::Interface(name) => w.element("interface", |w| {
+                w.attr("dev", name);
+                w.attr_opt("connections", connections);
+            }),
             Self::Pci(pci) => w.element("address", |w| {
                 w.attr("type", "pci");
                 w.attr("domain", format_args!("{:#06x}", pci.domain));
                 w.attr("bus", format_args!("{:#04x}", pci.bus));
                 w.attr("slot", format_args!("{:#04x}", pci.slot));
                 w.attr("function", format_args!("{:#x}", pci.function));
+                w.attr_opt("connections", connections);
             }),
         }
     }
@@ -196,7 +208,10 @@ fn by_address(nodes: &[Node<'_>], network: &str) -> Result<Vec<Device>> {
             None => return Err(xml_error(format!("missing address type in network {network}"))),
             Some("pci") => {}
             Some("netdev") => return Err(xml_error(format!("unsupported address type 'netdev' in network {network}"))),
-            Some(other) => return Err(xml_error(format!("unknown address type '{other}' in network {network}"))),
+            Some(other) => {
+                let detail = format!("unknown address type '{other}' in network {network}");
+                return Err(error::Error::new(error::Domain::Network, error::Code::ConfigUnsupported, detail));
+            }
         }
         let pci = parse_pci(*node)?;
         if devices.contains(&Device::Pci(pci)) {
@@ -216,7 +231,7 @@ pub fn parse_pci(node: Node<'_>) -> Result<PciAddress> {
     let pci = PciAddress { domain: number("domain")?, bus: number("bus")?, slot: number("slot")?, function: number("function")? };
     let over = |name: &str, value: u32, max: u32| {
         let shown = format!("Invalid PCI address {name}='0x{value:x}', must be <= 0x{max:X}");
-        error::Error::new(error::Domain::Device, error::Code::XmlError, shown)
+        error::Error::new(error::Domain::None, error::Code::XmlError, shown)
     };
     for (name, value, max) in [("domain", pci.domain, 0xffff), ("bus", pci.bus, 0xff), ("slot", pci.slot, 0x1f), ("function", pci.function, 7)] {
         if value > max {
@@ -244,7 +259,7 @@ impl Nat {
         Ok(Self {
             ipv6,
             addresses: addresses.first().map(|n| address_range(*n, network)).transpose()?,
-            ports: ports.first().map(|n| port_range(*n, network)).transpose()?,
+            ports: ports.first().map(|n| port_range(*n, network)).transpose()?.filter(|p| *p != (0, 0)),
         })
     }
 
@@ -287,8 +302,16 @@ fn port_range(node: Node<'_>, network: &str) -> Result<(u16, u16)> {
     for (end, name) in ends.iter_mut().zip(["start", "end"]) {
         let port = node.attr(name).and_then(|t| xml::parse_u64(t, 10)).and_then(|n| u16::try_from(n).ok());
         *end = port.ok_or_else(|| {
-            xml_error(format!("Missing or invalid '{name}' attribute in <port> in <nat> in <forward> in network {network}"))
+            bad_port(name, network)
         })?;
     }
+    if ends[1] < ends[0] {
+        return Err(bad_port("end", network));
+    }
     Ok((ends[0], ends[1]))
+}
+
+fn bad_port(name: &str, network: &str) -> error::Error {
+    let detail = format!("Missing or invalid '{name}' attribute in <port> in <nat> in <forward> in network {network}");
+    error::Error::new(error::Domain::Network, error::Code::XmlDetail, detail)
 }

@@ -7,7 +7,7 @@ use xml::{Node, Writer};
 
 use super::address::{parse_ip, prefix_of_netmask};
 use super::dhcp::Dhcp;
-use super::xml_error;
+use super::{unsupported, xml_error};
 
 /// `<ip>`.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,39 +35,31 @@ impl Ip {
         };
         let family = node.string("family");
         let netmask_text = node.string("netmask");
-        let prefix = match node.attr("prefix") {
-            None => None,
-            Some(t) => {
-                let value = xml::parse_u64(t, 10).and_then(|n| u32::try_from(n).ok());
-                Some(value.ok_or_else(|| {
-                    error::Error::new(
-                        error::Domain::Network,
-                        error::Code::XmlError,
-                        format!("Invalid ULong value specified for prefix in definition of network '{network}'"),
-                    )
-                })?)
-            }
-        };
+        let prefix = node.u32("prefix")?;
         let local_ptr = node.yes_no("localPtr")?;
         let address = parse_ip(text).ok_or_else(|| xml_error(format!("Invalid address '{text}' in network '{network}'")))?;
+        let mask = match &netmask_text {
+            None => None,
+            Some(m) => Some(parse_ip(m).ok_or_else(|| xml_error(format!("Invalid netmask '{m}' in network '{network}'")))?),
+        };
         match family.as_deref() {
             None if address.is_ipv6() => {
-                return Err(xml_error(format!("no family specified for non-IPv4 address '{text}' in network '{network}'")));
+                return Err(unsupported(format!("no family specified for non-IPv4 address '{text}' in network '{network}'")));
             }
             Some("ipv4") if address.is_ipv6() => {
-                return Err(xml_error(format!("ipv4 family specified for non-IPv4 address '{text}' in network '{network}'")));
+                return Err(unsupported(format!("ipv4 family specified for non-IPv4 address '{text}' in network '{network}'")));
             }
             Some("ipv6") if address.is_ipv4() => {
-                return Err(xml_error(format!("Family 'ipv6' specified for non-IPv6 address '{text}' in network '{network}'")));
+                return Err(unsupported(format!("Family 'ipv6' specified for non-IPv6 address '{text}' in network '{network}'")));
             }
             None | Some("ipv4" | "ipv6") => {}
             Some(other) => return Err(xml_error(format!("Unrecognized family '{other}' in network '{network}'"))),
         }
-        let netmask = netmask_text.map(|m| parse_netmask(&m, address, text, prefix, network)).transpose()?;
+        let netmask = mask.map(|m| check_netmask(m, address, text, prefix, network)).transpose()?;
         if let Some(p) = prefix {
             let (name, max) = if address.is_ipv4() { ("IPv4", 32) } else { ("IPv6", 128) };
             if p > max {
-                return Err(xml_error(format!("Invalid {name} prefix '{p}' in network '{network}'")));
+                return Err(unsupported(format!("Invalid {name} prefix '{p}' in network '{network}'")));
             }
         }
         let mut ip = Self { family, address, netmask, prefix: prefix.unwrap_or(0), local_ptr, tftp_root: None, dhcp: Dhcp::default() };
@@ -76,7 +68,7 @@ impl Ip {
         }
         if let Some(n) = node.child("tftp") {
             if address.is_ipv6() {
-                return Err(xml_error(format!("Unsupported <tftp> element in an IPv6 element in network '{network}'")));
+                return Err(unsupported(format!("Unsupported <tftp> element in an IPv6 element in network '{network}'")));
             }
             ip.tftp_root = n.non_empty("root");
         }
@@ -125,18 +117,17 @@ impl Ip {
     }
 }
 
-fn parse_netmask(mask: &str, address: IpAddr, text: &str, prefix: Option<u32>, network: &str) -> Result<Ipv4Addr> {
+fn check_netmask(mask: IpAddr, address: IpAddr, text: &str, prefix: Option<u32>, network: &str) -> Result<Ipv4Addr> {
     if address.is_ipv6() {
-        return Err(xml_error(format!("netmask not allowed for IPv6 address '{text}' in network '{network}'")));
+        return Err(unsupported(format!("netmask not allowed for IPv6 address '{text}' in network '{network}'")));
     }
     if prefix.is_some() {
-        return Err(xml_error(format!("Network '{network}' IP address cannot have both a prefix and a netmask")));
+        return Err(unsupported(format!("Network '{network}' IP address cannot have both a prefix and a netmask")));
     }
-    match parse_ip(mask) {
-        None => Err(xml_error(format!("Invalid netmask '{mask}' in network '{network}'"))),
-        Some(IpAddr::V6(_)) => {
-            Err(xml_error(format!("Invalid netmask '{mask}' for address '{text}' in network '{network}' (both must be IPv4)")))
+    match mask {
+        IpAddr::V6(_) => {
+            Err(unsupported(format!("Invalid netmask '{mask}' for address '{text}' in network '{network}' (both must be IPv4)")))
         }
-        Some(IpAddr::V4(v4)) => Ok(v4),
+        IpAddr::V4(v4) => Ok(v4),
     }
 }

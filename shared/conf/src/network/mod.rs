@@ -111,6 +111,31 @@ pub struct FormatFlags {
     pub connections: u32,
 }
 
+/// Parses a document; syntax errors are the network driver's.
+pub(crate) fn document<'a>(text: &'a str, name: &str) -> Result<xml::Document<'a>> {
+    xml::parse(text, name).map_err(|e| Error { domain: Domain::Network as i32, ..e })
+}
+
+/// The root element, which has to be `name`.
+pub(crate) fn root<'a>(document: &'a xml::Document<'a>, name: &str) -> Result<Node<'a>> {
+    let root = document.root();
+    if root.is(name) {
+        return Ok(root);
+    }
+    let detail = format!("expecting root element of '{name}', not '{}'", root.name());
+    Err(Error::new(Domain::Xml, Code::XmlError, detail))
+}
+
+/// A fault of the document in libvirt's other form: the text without a template before it.
+pub(crate) fn detail(text: impl Into<String>) -> Error {
+    Error::new(Domain::Network, Code::XmlDetail, text)
+}
+
+/// A document that is well formed but asks for what is not possible.
+pub(crate) fn unsupported(text: impl Into<String>) -> Error {
+    Error::new(Domain::Network, Code::ConfigUnsupported, text)
+}
+
 pub(crate) fn xml_error(detail: impl Into<String>) -> Error {
     Error::new(Domain::Network, Code::XmlError, detail)
 }
@@ -121,13 +146,8 @@ impl NetworkDef {
     /// # Errors
     /// Syntax errors of [`xml::parse`]; otherwise libvirt's code and text for the first fault.
     pub fn parse(text: &str) -> Result<Self> {
-        let document = xml::parse(text, "network_definition")?;
-        let root = document.root();
-        if root.name() != "network" {
-            let detail = format!("unexpected root element <{}>, expecting <network>", root.name());
-            return Err(Error::new(Domain::Xml, Code::XmlError, detail));
-        }
-        Self::from_node(root)
+        let document = document(text, "network_definition")?;
+        Self::from_node(root(&document, "network")?)
     }
 
     /// Reads element `<network>`.
@@ -139,7 +159,9 @@ impl NetworkDef {
         let mut def = Self { name, ..Self::default() };
         def.uuid = match root.child_text("uuid") {
             None => None,
-            Some(text) => Some(xml::parse_uuid(&text).ok_or_else(|| xml_error("malformed uuid element"))?),
+            Some(text) => Some(xml::parse_uuid(&text).ok_or_else(|| {
+                Error::new(Domain::Network, Code::InternalError, "malformed uuid element")
+            })?),
         };
         def.title = root.child_text("title");
         def.description = root.child_text("description");
@@ -167,7 +189,7 @@ impl NetworkDef {
             }
         };
         def.dns = root.child("dns").map(|n| Dns::parse(n, &def.name)).transpose()?.unwrap_or_default();
-        def.virtualport = root.child("virtualport").map(VirtualPort::parse).transpose()?;
+        def.virtualport = root.child("virtualport").map(|n| VirtualPort::parse(n, true)).transpose()?;
         for node in root.children("portgroup") {
             def.portgroups.push(PortGroup::parse(node)?);
         }
@@ -179,6 +201,9 @@ impl NetworkDef {
         }
         def.forward = root.child("forward").map(|n| Forward::parse(n, &def.name)).transpose()?.flatten();
         def.check_forward_mode()?;
+        if def.has_own_bridge() {
+            def.bridge.stp.get_or_insert(true);
+        }
         def.check_gateways()?;
         if let Some(options) = root.child_ns(DNSMASQ_NAMESPACE, "options") {
             for option in options.elements().filter(|n| n.name() == "option" && n.namespace() == Some(DNSMASQ_NAMESPACE)) {
@@ -188,20 +213,25 @@ impl NetworkDef {
                 def.dnsmasq_options.push(value);
             }
         }
-        def.metadata = root.child("metadata").map(Element::from_node);
+        def.metadata = root.child("metadata").map(Element::from_node).and_then(sanitize);
         def.check_lines()?;
         Ok(def)
     }
 
     /// The document, as `dumpxml` prints it.
     pub fn format(&self, flags: FormatFlags) -> String {
+        self.format_with(flags, |_| 0)
+    }
+
+    /// The document with the number of ports that use each device of the pool.
+    pub fn format_with(&self, flags: FormatFlags, connections: impl Fn(&forward::Device) -> u32) -> String {
         let mut w = Writer::new();
-        self.write(&mut w, flags);
+        self.write(&mut w, flags, &connections);
         w.finish()
     }
 
     /// Writes element `<network>`.
-    pub fn write(&self, w: &mut Writer, flags: FormatFlags) {
+    pub fn write(&self, w: &mut Writer, flags: FormatFlags, connections: &dyn Fn(&forward::Device) -> u32) {
         w.element("network", |w| {
             if !self.dnsmasq_options.is_empty() {
                 w.attr("xmlns:dnsmasq", DNSMASQ_NAMESPACE);
@@ -222,7 +252,7 @@ impl NetworkDef {
                 w.raw_line(&text);
             }
             if let Some(forward) = &self.forward {
-                forward.write(w, flags);
+                forward.write(w, flags, connections);
             }
             if self.has_own_bridge() || self.bridge.name.is_some() || self.bridge.mac_table_manager.is_some() {
                 self.bridge.write(w, self.has_own_bridge());
@@ -294,11 +324,26 @@ impl NetworkDef {
     }
 }
 
+/// Keeps what belongs into metadata: elements of a namespace, one of each.
+fn sanitize(mut metadata: Element) -> Option<Element> {
+    let mut seen: Vec<String> = Vec::new();
+    let had_elements = metadata.children.iter().any(|c| matches!(c, xml::Content::Element(_)));
+    metadata.children.retain(|c| match c {
+        xml::Content::Element(Element { namespace: Some(uri), .. }) if !uri.is_empty() && !seen.contains(uri) => {
+            seen.push(uri.clone());
+            true
+        }
+        _ => false,
+    });
+    // one that held only elements without a namespace stays as an empty element, as in libvirt
+    had_elements.then_some(metadata)
+}
+
 impl DnsDomain {
     fn parse(node: Node<'_>) -> Result<Option<Self>> {
         let local_only = node.yes_no("localOnly")?;
         let register = node.yes_no("register")?;
-        Ok(node.non_empty("name").map(|name| Self { name, local_only, register }))
+        Ok(node.string("name").map(|name| Self { name, local_only, register }))
     }
 
     fn write(&self, w: &mut Writer) {

@@ -86,12 +86,8 @@ impl NetworkPortDef {
     /// # Errors
     /// libvirt's code and text for the first fault.
     pub fn parse(text: &str) -> Result<Self> {
-        let document = xml::parse(text, "networkport_definition")?;
-        let root = document.root();
-        if root.name() != "networkport" {
-            return Err(xml_error(format!("unexpected root element <{}>, expecting <networkport>", root.name())));
-        }
-        Self::from_node(root)
+        let document = super::document(text, "networkport_definition")?;
+        Self::from_node(super::root(&document, "networkport")?)
     }
 
     fn from_node(root: Node<'_>) -> Result<Self> {
@@ -115,7 +111,7 @@ impl NetworkPortDef {
             owner_uuid,
             group: root.child_text("group"),
             mac,
-            virtualport: root.child("virtualport").map(VirtualPort::parse).transpose()?,
+            virtualport: root.child("virtualport").map(|n| VirtualPort::parse(n, false)).transpose()?,
             class_id: bandwidth_node.map(|n| n.u32("classID")).transpose()?.flatten(),
             bandwidth: bandwidth_node.map(|n| Bandwidth::parse(n, true)).transpose()?.flatten(),
             vlan: root.child("vlan").map(Vlan::parse).transpose()?,

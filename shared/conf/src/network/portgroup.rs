@@ -26,9 +26,9 @@ impl PortGroup {
     pub(super) fn parse(node: Node<'_>) -> Result<Self> {
         Ok(Self {
             name: node.string("name").ok_or_else(|| xml_error("Missing required name attribute in portgroup"))?,
-            default: node.yes_no("default")? == Some(true),
+            default: node.attr("default") == Some("yes"),
             trust_guest_rx_filters: node.yes_no("trustGuestRxFilters")?,
-            virtualport: node.child("virtualport").map(VirtualPort::parse).transpose()?,
+            virtualport: node.child("virtualport").map(|n| VirtualPort::parse(n, true)).transpose()?,
             bandwidth: node.child("bandwidth").map(|n| Bandwidth::parse(n, false)).transpose()?.flatten(),
             vlan: node.child("vlan").map(Vlan::parse).transpose()?,
         })

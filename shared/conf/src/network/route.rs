@@ -29,10 +29,7 @@ impl Route {
     pub(super) fn parse(node: Node<'_>, network: &str) -> Result<Self> {
         let family = node.string("family");
         let prefix = node.u32("prefix")?;
-        let metric = node.u32("metric")?;
-        if metric == Some(0) {
-            return Err(xml_error(format!("{network}: Invalid metric value, must be > 0")));
-        }
+        let metric = node.u32_nonzero("metric")?;
         let Some(text) = node.attr("address") else {
             return Err(xml_error(format!("{network}: Missing required address attribute in route definition")));
         };
@@ -91,31 +88,16 @@ impl Route {
             }
         }
         let route = Self { family, address, netmask, prefix, gateway, metric };
-        let Some(size) = route.effective_prefix() else {
-            let mask = netmask.map(|m| m.to_string()).unwrap_or_default();
-            return Err(xml_error(format!("{network}: Bad netmask address '{mask}' in route definition")));
-        };
+        let size = route.effective_prefix();
         if network_of(address, size) != address {
             return Err(xml_error(format!("{network}: Address '{text}' in route definition is not a network address")));
         }
         Ok(route)
     }
 
-    /// Prefix length however it was given; an all-zero address without one is the default route. `None` for a netmask with holes.
-    pub fn effective_prefix(&self) -> Option<u32> {
-        match (self.prefix, self.netmask) {
-            (Some(p), _) => Some(p),
-            (None, Some(mask)) => prefix_of_netmask(mask),
-            (None, None) if self.address.is_unspecified() => Some(0),
-            (None, None) => Some(match self.address {
-                IpAddr::V4(v4) => match v4.octets()[0] {
-                    0..=127 => 8,
-                    128..=191 => 16,
-                    _ => 24,
-                },
-                IpAddr::V6(_) => 64,
-            }),
-        }
+    /// Prefix length however it was given; without one, or with a netmask that has holes, it is the default route.
+    pub fn effective_prefix(&self) -> u32 {
+        self.prefix.or_else(|| self.netmask.and_then(prefix_of_netmask)).unwrap_or(0)
     }
 
     pub(super) fn write(&self, w: &mut Writer) {

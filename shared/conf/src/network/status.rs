@@ -18,6 +18,8 @@ pub struct NetworkStatus {
     pub taints: Vec<String>,
     /// Rules of this network in nft's tables.
     pub rules: Vec<RuleHandle>,
+    /// A start or stop is on its way. If it was cut short, everything named here is to be taken down; libvirt passes over this mark.
+    pub unfinished: bool,
 }
 
 /// Where nft keeps a rule.
@@ -54,6 +56,7 @@ impl NetworkStatus {
             floor_sum: root.child("floor").map(|n| n.u64("sum")).transpose()?.flatten().unwrap_or(0),
             taints: root.children("taint").filter_map(|n| n.string("flag")).collect(),
             rules: root.child("firewall").map(rules).unwrap_or_default(),
+            unfinished: root.child("unfinished").is_some(),
         })
     }
 
@@ -66,7 +69,10 @@ impl NetworkStatus {
             for flag in &self.taints {
                 w.element("taint", |w| w.attr("flag", flag));
             }
-            self.def.write(w, FormatFlags::default());
+            if self.unfinished {
+                w.empty("unfinished");
+            }
+            self.def.write(w, FormatFlags::default(), &|_| 0);
             if !self.rules.is_empty() {
                 self.write_rules(w);
             }

@@ -149,6 +149,10 @@ impl NetworkDef {
         let name = self.name.clone();
         let ip = self.dhcp_parent(parent)?;
         let host = DhcpHost::parse(node, ip.address, &name, command == Command::Delete)?;
+        if host.ip.is_some_and(|a| a.is_ipv6() != ip.is_v6()) {
+            let text = "the address family of a host entry IP must match the address family of the dhcp element's parent";
+            return Err(xml_error(text));
+        }
         let hosts = &mut ip.dhcp.hosts;
         let show = |text: &Option<String>| text.clone().unwrap_or_default();
         let shown_ip = host.ip.map(|ip| ip.to_string()).unwrap_or_default();
@@ -202,6 +206,9 @@ impl NetworkDef {
         let name = self.name.clone();
         let ip = self.dhcp_parent(parent)?;
         let range = DhcpRange::parse(node, ip.address, ip.effective_prefix(), &name)?;
+        if range.start.is_ipv6() != ip.is_v6() {
+            return Err(xml_error("the address family of a dhcp range must match the address family of the dhcp element's parent"));
+        }
         let (v6, adds) = (ip.is_v6(), matches!(command, Command::AddFirst | Command::AddLast));
         if command == Command::Modify {
             return Err(invalid("dhcp ranges cannot be modified, only added or deleted"));

@@ -2,15 +2,11 @@
 //!
 //! Those of the document are applied when it is read ([`NetworkDef::parse`]), those of the driver before it is stored ([`NetworkDef::validate`]).
 
-use error::{Code, Domain, Error, Result};
+use error::Result;
 
 use super::forward::{Device, ForwardMode, PciAddress};
 use super::virtualport::VirtualPortKind;
-use super::{NetworkDef, xml_error};
-
-fn unsupported(detail: impl Into<String>) -> Error {
-    Error::new(Domain::Network, Code::ConfigUnsupported, detail)
-}
+use super::{NetworkDef, unsupported, xml_error};
 
 impl NetworkDef {
     /// Which elements go with the forward mode.
@@ -47,7 +43,7 @@ impl NetworkDef {
             && domain.local_only != Some(true)
         {
             let detail = format!("attribute 'register=yes' in <domain> element requires 'localOnly=yes' in network {name}");
-            return Err(xml_error(detail));
+            return Err(unsupported(detail));
         }
         Ok(())
     }
@@ -67,7 +63,7 @@ impl NetworkDef {
                 return Err(xml_error(detail));
             }
         }
-        if bridge.delay > 0 || !bridge.stp {
+        if bridge.delay > 0 || bridge.stp.is_some() || bridge.zone.is_some() {
             let detail = format!(
                 "bridge delay/stp/zone options only allowed in open, route, nat, and isolated mode, not in {word} (network '{name}')"
             );
@@ -83,16 +79,13 @@ impl NetworkDef {
 
     /// Every gateway must be reachable over one of the bridge's addresses.
     pub(super) fn check_gateways(&self) -> Result<()> {
-        if !self.has_own_bridge() {
-            return Ok(());
-        }
         for route in &self.routes {
             let reachable = self.ips.iter().any(|ip| {
                 ip.effective_prefix().is_some_and(|prefix| super::address::contains(ip.address, prefix, route.gateway))
             });
             if !reachable {
                 let detail = format!("unreachable static route gateway '{}' specified for network '{}'", route.gateway, self.name);
-                return Err(xml_error(detail));
+                return Err(unsupported(detail));
             }
         }
         Ok(())
@@ -118,8 +111,8 @@ impl NetworkDef {
                 return Err(unsupported(detail));
             }
         }
-        self.check_portgroups(own)?;
-        if self.bandwidth.is_some() && !(own || self.mode() == Some(ForwardMode::Bridge) && self.bridge.name.is_some()) {
+        self.check_portgroups()?;
+        if self.bandwidth.is_some() && !self.allows_bandwidth() {
             return Err(unsupported(format!("Unsupported network-wide <bandwidth> element in network {name} with forward mode='{word}'")));
         }
         if self.mode() == Some(ForwardMode::Hostdev) {
@@ -133,6 +126,11 @@ impl NetworkDef {
             }
         }
         Ok(())
+    }
+
+    /// Rates can be limited on the host's bridges only.
+    fn allows_bandwidth(&self) -> bool {
+        self.has_own_bridge() || self.mode() == Some(ForwardMode::Bridge) && self.bridge.name.is_some()
     }
 
     /// The host has no interface of its own in these networks.
@@ -174,16 +172,14 @@ impl NetworkDef {
         Ok(())
     }
 
-    fn check_portgroups(&self, own: bool) -> Result<()> {
+    fn check_portgroups(&self) -> Result<()> {
         let (name, word, mode) = (&self.name, self.mode_word(), self.mode());
         let open_vswitch = |port: Option<&super::VirtualPort>| port.is_some_and(|p| p.kind == Some(VirtualPortKind::OpenVSwitch));
-        // VLAN tags are possible on devices handed to guests whole, on Open vSwitch and, since libvirt 11.0, on Linux bridges
+        // VLAN tags are possible on devices handed to guests whole and on the administrator's bridges
         let devices_whole = matches!(mode, Some(ForwardMode::Hostdev | ForwardMode::Passthrough));
-        let linux_bridge = |port: Option<&super::VirtualPort>| {
-            (own || mode == Some(ForwardMode::Bridge) && self.bridge.name.is_some()) && port.is_none_or(|p| p.kind.is_none())
+        let vlan_ok = |port: Option<&super::VirtualPort>| {
+            devices_whole || mode == Some(ForwardMode::Bridge) && (open_vswitch(port) || port.is_none_or(|p| p.kind.is_none()))
         };
-        let vlan_ok =
-            |port: Option<&super::VirtualPort>| devices_whole || mode == Some(ForwardMode::Bridge) && open_vswitch(port) || linux_bridge(port);
         let allowed = vlan_ok(self.virtualport.as_ref());
         let mut default: Option<&str> = None;
         let mut default_bad_vlan = false;
@@ -204,7 +200,7 @@ impl NetworkDef {
             if group.vlan.is_some() && !allowed && !vlan_ok(group.virtualport.as_ref()) {
                 default_bad_vlan = true;
             }
-            if group.bandwidth.is_some() && matches!(mode, Some(ForwardMode::Hostdev)) {
+            if group.bandwidth.is_some() && !self.allows_bandwidth() {
                 return Err(unsupported(format!(
                     "Unsupported <bandwidth> element in network '{name}' in portgroup '{}' with forward mode='{word}'",
                     group.name

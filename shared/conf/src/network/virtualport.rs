@@ -37,11 +37,16 @@ impl VirtualPort {
     /// Reads element `<virtualport>`.
     ///
     /// # Errors
-    /// libvirt's texts, code XML_ERROR.
-    pub fn parse(node: Node<'_>) -> Result<Self> {
+    /// libvirt's texts; `require_type`: an element without a type is refused.
+    pub fn parse(node: Node<'_>, require_type: bool) -> Result<Self> {
+        let unknown = |word: &str| Error::new(Domain::None, Code::ConfigUnsupported, format!("unknown virtualport type {word}"));
         let kind: Option<VirtualPortKind> = match node.attr("type") {
+            None if require_type => return Err(fault("missing required virtualport type")),
             None => None,
-            Some(word) => Some(xml::Vocabulary::from_word(word).ok_or_else(|| fault(format!("unknown virtualport type {word}")))?),
+            Some(word) => {
+                let kind = xml::Vocabulary::from_word(word).filter(|k| *k != VirtualPortKind::None);
+                Some(kind.ok_or_else(|| unknown(word))?)
+            }
         };
         let mut port = Self { kind, ..Self::default() };
         let Some(node) = node.child("parameters") else { return Ok(port) };
@@ -85,7 +90,10 @@ impl VirtualPort {
             ("interfaceid", self.interface_id.is_some(), matches!(kind, OpenVSwitch | Midonet)),
         ];
         match rows.iter().find(|(_, given, allowed)| *given && !allowed) {
-            Some((name, ..)) => Err(fault(format!("extra {name} unsupported in <virtualport type='{kind}'>"))),
+            Some((name, ..)) => {
+                let detail = format!("extra {name} unsupported in <virtualport type='{kind}'>");
+                Err(Error::new(Domain::Net, Code::XmlError, detail))
+            }
             None => Ok(()),
         }
     }

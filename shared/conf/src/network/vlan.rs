@@ -35,11 +35,10 @@ impl Vlan {
         }
         let mut vlan = Self { trunk: false, tags: Vec::new(), native: None };
         for n in &tags_found {
-            let id = n.attr("id").and_then(|t| xml::parse_u64(t, 10)).ok_or_else(|| fault("missing or invalid vlan tag id attribute"))?;
-            let id = u16::try_from(id).ok().filter(|id| *id <= 4095);
-            let id = id.ok_or_else(|| fault(format!("vlan tag id {} too large (maximum 4095)", n.attr("id").unwrap_or_default())))?;
-            if let Some(word) = n.attr("nativeMode") {
-                let mode = xml::Vocabulary::from_word(word).ok_or_else(|| fault(format!("Invalid \"nativeMode='{word}'\" in vlan <tag> element")))?;
+            n.required("id")?;
+            let id = n.u32("id")?.unwrap_or(0);
+            let id = u16::try_from(id).ok().filter(|id| *id <= 4095).ok_or_else(|| fault(format!("vlan tag id {id} too large (maximum 4095)")))?;
+            if let Some(mode) = n.word("nativeMode")? {
                 if vlan.native.is_some() {
                     return Err(fault("duplicate native vlan setting"));
                 }

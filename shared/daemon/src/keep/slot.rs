@@ -30,6 +30,17 @@ impl Slot {
         Slot(format!("{letter}{}", String::from_utf8(digits).expect("digits are ASCII")))
     }
 
+    /// A name that begins with this letter, read back.
+    pub fn parse(letter: char, name: &str) -> Option<Slot> {
+        let number = u64::from_str_radix(name.strip_prefix(letter)?, 36).ok()?;
+        Some(Slot::new(letter, number)).filter(|slot| slot.as_str() == name)
+    }
+
+    /// The number that the name was made for.
+    pub fn number(&self) -> u64 {
+        u64::from_str_radix(self.0.get(1..).unwrap_or_default(), 36).unwrap_or_default()
+    }
+
     /// The name as the service manager knows it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -47,5 +58,9 @@ mod tests {
         assert_eq!(Slot::new('l', 36).as_str(), "l10");
         assert_eq!(Slot::new('p', NUMBER_MAX - 1).as_str(), "pzzzzzz");
         assert_eq!(Slot::new('p', NUMBER_MAX).as_str(), "p0");
+        assert_eq!(Slot::parse('l', "l10").unwrap().number(), 36);
+        for name in ["", "l", "p1", "l-1", "lZ", "l01", "lzzzzzzz", "state-a"] {
+            assert_eq!(Slot::parse('l', name), None, "{name}");
+        }
     }
 }

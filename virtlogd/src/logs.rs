@@ -1,0 +1,314 @@
+//! The log service: which logs are open, the record of them, and one task for each that moves its bytes.
+//!
+//! ```text
+//!   open:  file ─▶ pipe ─▶ record ─▶ read end to the store ─▶ write end to the caller
+//!   bytes: pipe ─splice▶ file, a bounded amount per turn, the tasks taking turns
+//!   close: end of pipe ─▶ record ─▶ read end back
+//! ```
+//!
+//! The table sits behind a plain mutex, each log behind its own; neither is held while anything waits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use daemon::keep::{Keeper, Slot};
+use host::descriptor::{pipe, set_nonblocking};
+use tokio::io::Interest;
+
+use crate::chain;
+use crate::log_file::{Flow, Limits, LogFile, Position};
+use crate::state::{Entry, State};
+
+/// Most bytes that one log moves before the others have their turn.
+const TURN: usize = 256 * 1024;
+/// How often we look whether a log that lost bytes can be written again, while its guest is silent.
+const LOSS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The path is not absolute, or has `..` in it.
+    #[error("bad path {0}")]
+    BadPath(String),
+    /// Somebody writes this log already.
+    #[error("log {0} is open")]
+    Open(String),
+    /// Nobody writes this log.
+    #[error("log {0} is not open")]
+    NotOpen(String),
+    /// It could not be made to outlive us, so it was not done.
+    #[error("cannot record the change")]
+    Record(#[source] io::Error),
+    /// A file operation failed.
+    #[error("{what}")]
+    System { what: String, #[source] source: io::Error },
+}
+
+/// For whom a log is written.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// "qemu".
+    pub driver: String,
+    /// Name of the guest.
+    pub domain: String,
+    /// UUID of the guest.
+    pub uuid: String,
+}
+
+/// Makes the guard that keeps the daemon from leaving for idleness.
+pub type BeginInhibit = Box<dyn Fn() -> Box<dyn std::any::Any + Send + Sync> + Send>;
+
+/// The service; clones share it.
+#[derive(Clone)]
+pub struct Logs {
+    limits: Limits,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    open: BTreeMap<PathBuf, Arc<Open>>,
+    keeper: Keeper,
+    next_slot: u64,
+    begin_inhibit: BeginInhibit,
+}
+
+/// One log that is being written.
+struct Open {
+    entry: Entry,
+    pipe: OwnedFd,
+    log: Mutex<LogFile>,
+    _inhibit: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl Logs {
+    /// Takes up the logs that the process before us wrote. Needs a tokio runtime.
+    pub fn start(
+        limits: Limits,
+        keeper: Keeper,
+        state: Option<State>,
+        descriptors: HashMap<String, OwnedFd>,
+        fallback: &Path,
+        begin_inhibit: BeginInhibit,
+    ) -> io::Result<Logs> {
+        let restored = crate::restore::restore(state, descriptors, fallback);
+        let inner = Inner { open: BTreeMap::new(), keeper, next_slot: restored.next_slot, begin_inhibit };
+        let logs = Logs { limits, inner: Arc::new(Mutex::new(inner)) };
+        let mut inner = logs.lock();
+        for taken in restored.files {
+            let mut log = LogFile::open_later(Path::new(&taken.entry.path), limits);
+            if taken.gap {
+                log.mark_gap();
+            }
+            let open = inner.insert(taken.entry, taken.pipe, log);
+            if taken.gap {
+                // It came without the store's help, so the store has no copy.
+                if let Err(e) = inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd()) {
+                    tracing::error!(path = open.entry.path, error = %e, "this log would not survive another crash");
+                }
+            }
+            logs.spawn(open);
+        }
+        inner.record()?;
+        for slot in restored.dropped {
+            inner.keeper.forget(slot.as_str());
+        }
+        drop(inner);
+        Ok(logs)
+    }
+
+    /// Opens the log for a guest. Returns where its first byte will be, and the pipe to write to.
+    pub fn open(&self, path: &str, writer: Writer, truncate: bool) -> Result<(Position, OwnedFd), LogsError> {
+        let place = check_path(path)?;
+        let mut inner = self.lock();
+        if inner.open.contains_key(&place) {
+            return Err(LogsError::Open(path.to_owned()));
+        }
+        let failed = |source| LogsError::System { what: format!("Unable to open file: {path}"), source };
+        if truncate {
+            chain::delete(&place).map_err(|source| system(format!("Unable to delete file {path}"), source))?;
+        }
+        let mut log = LogFile::open(&place, self.limits).map_err(failed)?;
+        let position = log.position().map_err(failed)?;
+        let (read, write) = pipe().map_err(|source| system("Cannot open fifo pipe".into(), source))?;
+        set_nonblocking(&read, true).map_err(failed)?;
+        let slot = Slot::new('p', inner.next_slot);
+        inner.next_slot += 1;
+        let Writer { driver, domain, uuid } = writer;
+        let plain = place.to_string_lossy().into_owned();
+        let entry = Entry { path: plain, driver, domain, uuid, slot, pipe: inode(&read).map_err(failed)? };
+        let open = inner.insert(entry, read, log);
+        let settled = inner.record().and_then(|()| inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd()));
+        if let Err(e) = settled {
+            inner.close(&open);
+            return Err(LogsError::Record(e));
+        }
+        drop(inner);
+        tracing::info!(path, guest = open.entry.domain, "log opened");
+        self.spawn(open);
+        Ok((position, write))
+    }
+
+    /// Where the next byte of an open log goes, once what its pipe holds is written.
+    pub fn position(&self, path: &str) -> Result<Position, LogsError> {
+        let open = self.find(path).ok_or_else(|| LogsError::NotOpen(path.to_owned()))?;
+        let mut log = open.log();
+        let position = log.pump_present(open.pipe.as_fd()).and_then(|_| log.position());
+        position.map_err(|source| system(format!("Unable to write to file {path}"), source))
+    }
+
+    /// Reads across the chain of a log; see [`crate::reader::read`].
+    pub fn read(&self, path: &str, position: Position, maximum: usize) -> Result<Vec<u8>, LogsError> {
+        let place = check_path(path)?;
+        // A reader who has just seen a guest die wants its last words.
+        if let Some(open) = self.find(path)
+            && let Err(e) = open.log().pump_present(open.pipe.as_fd())
+        {
+            tracing::warn!(path, error = %e, "cannot drain the pipe before reading");
+        }
+        let failed = |source| system(format!("Unable to seek to inode {} offset {}", position.inode, position.offset), source);
+        crate::reader::read(&place, position, maximum).map_err(failed)
+    }
+
+    /// Appends a message to a log, open or not.
+    pub fn append(&self, path: &str, message: &[u8]) -> Result<(), LogsError> {
+        let place = check_path(path)?;
+        let failed = |source| system(format!("Unable to write to file {path}"), source);
+        match self.find(path) {
+            Some(open) => {
+                let mut log = open.log();
+                // What the guest said before comes before.
+                log.pump_present(open.pipe.as_fd()).and_then(|_| log.append(message)).map_err(failed)
+            }
+            None => {
+                let opened = LogFile::open(&place, self.limits);
+                let mut log = opened.map_err(|source| system(format!("Unable to open file: {path}"), source))?;
+                log.append(message).map_err(failed)
+            }
+        }
+    }
+
+    /// Whether the log is being written.
+    pub fn is_open(&self, path: &Path) -> bool {
+        self.lock().open.contains_key(path)
+    }
+
+    /// Writes what the pipes hold now: the last thing before an end that may be for good.
+    pub fn drain(&self) {
+        let all: Vec<Arc<Open>> = self.lock().open.values().cloned().collect();
+        for open in all {
+            let mut log = open.log();
+            if let Err(e) = log.pump_present(open.pipe.as_fd()) {
+                tracing::warn!(path = open.entry.path, error = %e, "cannot drain the pipe before the end");
+            }
+            log.mark_loss();
+        }
+    }
+
+    /// The descriptors that the next image of this program needs, by name.
+    pub fn inheritance(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        let inner = self.lock();
+        let pipes = inner.open.values().map(|open| (open.entry.slot.as_str(), open.pipe.as_fd()));
+        let copies = inner.keeper.copies();
+        let all = copies.iter().map(|(name, fd)| (name.as_str(), *fd)).chain(pipes);
+        all.map(|(name, fd)| Ok((name.to_owned(), fd.try_clone_to_owned()?))).collect()
+    }
+
+    fn find(&self, path: &str) -> Option<Arc<Open>> {
+        self.lock().open.get(&check_path(path).ok()?).cloned()
+    }
+
+    /// Moves the bytes of one log until its pipe ends.
+    fn spawn(&self, open: Arc<Open>) {
+        let logs = self.clone();
+        tokio::spawn(async move {
+            if let Err(e) = serve(&open).await {
+                tracing::error!(path = open.entry.path, error = %e, "cannot read the pipe of a log any more");
+            }
+            open.log().mark_loss();
+            logs.lock().close(&open);
+            tracing::info!(path = open.entry.path, guest = open.entry.domain, "log closed");
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, entry: Entry, pipe: OwnedFd, log: LogFile) -> Arc<Open> {
+        let path = PathBuf::from(&entry.path);
+        let open = Arc::new(Open { entry, pipe, log: Mutex::new(log), _inhibit: (self.begin_inhibit)() });
+        self.open.insert(path, open.clone());
+        open
+    }
+
+    fn close(&mut self, open: &Open) {
+        self.open.remove(Path::new(&open.entry.path));
+        if let Err(e) = self.record() {
+            tracing::error!(path = open.entry.path, error = %e, "the record still shows a closed log");
+        }
+        self.keeper.forget(open.entry.slot.as_str());
+    }
+
+    fn record(&mut self) -> io::Result<()> {
+        let files = self.open.values().map(|open| open.entry.clone()).collect();
+        self.keeper.record(&State { next_slot: self.next_slot, files })
+    }
+}
+
+impl Open {
+    fn log(&self) -> MutexGuard<'_, LogFile> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn serve(open: &Open) -> io::Result<()> {
+    let pipe = host::descriptor::watch(open.pipe.try_clone()?, Interest::READABLE)?;
+    loop {
+        let losing = open.log().lost() > 0;
+        let mut ready = if losing {
+            match tokio::time::timeout(LOSS_INTERVAL, pipe.readable()).await {
+                Ok(ready) => ready?,
+                Err(_) => {
+                    open.log().mark_loss();
+                    continue;
+                }
+            }
+        } else {
+            pipe.readable().await?
+        };
+        match open.log().pump(open.pipe.as_fd(), TURN)? {
+            Flow::Closed => return Ok(()),
+            Flow::Empty => ready.clear_ready(),
+            Flow::More => {}
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A log is named by an absolute path that does not climb; doubled slashes and dots are taken out.
+fn check_path(path: &str) -> Result<PathBuf, LogsError> {
+    let parts = Path::new(path).components();
+    let climbs = parts.clone().any(|part| part == Component::ParentDir);
+    let plain: PathBuf = parts.collect();
+    let names_a_file = plain.file_name().is_some() && !path.ends_with('/');
+    if plain.is_absolute() && !climbs && names_a_file { Ok(plain) } else { Err(LogsError::BadPath(path.to_owned())) }
+}
+
+fn system(what: String, source: io::Error) -> LogsError {
+    LogsError::System { what, source }
+}
+
+/// Number of the pipe behind a descriptor.
+pub fn inode(pipe: &OwnedFd) -> io::Result<u64> {
+    Ok(std::fs::File::from(pipe.try_clone()?).metadata()?.ino())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! The service in one process: what a restart keeps is handed over as the service manager would.
+
+use std::fs::{self, File};
+use std::io::Write;
+
+use daemon::fd_store::FdStore;
+
+use super::*;
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn start(&self, descriptors: Vec<(String, OwnedFd)>) -> Logs {
+        self.start_with(1_000, descriptors)
+    }
+
+    fn start_with(&self, max_size: u64, descriptors: Vec<(String, OwnedFd)>) -> Logs {
+        let state = self.dir.path().join("state.json");
+        let (keeper, kept) = Keeper::open("virtlogd", &state, FdStore::none(), descriptors).unwrap();
+        let limits = Limits { max_size, max_backups: 3 };
+        Logs::start(limits, keeper, kept.record, kept.descriptors, self.dir.path(), Box::new(|| Box::new(()))).unwrap()
+    }
+
+    fn state(&self) -> String {
+        fs::read_to_string(self.path("state.json")).unwrap()
+    }
+}
+
+fn writer() -> Writer {
+    Writer { driver: "qemu".into(), domain: "guest".into(), uuid: "u".into() }
+}
+
+/// Runs in a runtime of its own whose tasks all die at the end, as those of a killed process.
+fn in_a_life_of_its_own<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { work() })
+        });
+        thread.join().unwrap()
+    })
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let end = tokio::time::timeout(Duration::from_secs(10), async {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    end.await.expect("it happens");
+}
+
+#[tokio::test]
+async fn a_log_from_open_to_close() {
+    let bench = Bench::new();
+    let logs = bench.start(Vec::new());
+    let path = bench.path("x.log");
+    assert!(matches!(logs.position(&path), Err(LogsError::NotOpen(_))));
+    let (position, pipe) = logs.open(&path, writer(), false).unwrap();
+    assert_eq!(position.offset, 0);
+    assert!(matches!(logs.open(&path, writer(), true), Err(LogsError::Open(_))));
+    let doubled = path.replace("/x.log", "//./x.log");
+    assert!(matches!(logs.open(&doubled, writer(), true), Err(LogsError::Open(_))));
+    let mut pipe = File::from(pipe);
+    pipe.write_all(b"one\n").unwrap();
+    logs.append(&path, b"two\n").unwrap();
+    pipe.write_all(b"three\n").unwrap();
+    let end = logs.position(&path).unwrap();
+    assert_eq!((end.inode, end.offset), (position.inode, 14));
+    assert_eq!(logs.read(&path, position, 100).unwrap(), b"one\ntwo\nthree\n");
+    assert!(bench.state().contains("x.log"));
+    pipe.write_all(b"last\n").unwrap();
+    drop(pipe);
+    until(|| !logs.is_open(Path::new(&path))).await;
+    assert!(!bench.state().contains("x.log"));
+    assert_eq!(logs.read(&path, end, 100).unwrap(), b"last\n");
+    logs.append(&path, b"closed\n").unwrap();
+    let (position, _pipe) = logs.open(&path, writer(), false).unwrap();
+    assert_eq!(position.offset, 26);
+}
+
+#[tokio::test]
+async fn truncation_takes_the_backups_along() {
+    let bench = Bench::new();
+    let logs = bench.start(Vec::new());
+    let path = bench.path("x.log");
+    logs.append(&path, &[b'x'; 3_500]).unwrap();
+    assert!(fs::exists(bench.path("x.log.2")).unwrap());
+    let (position, _pipe) = logs.open(&path, writer(), true).unwrap();
+    assert_eq!(position.offset, 0);
+    assert!(!fs::exists(bench.path("x.log.0")).unwrap() && !fs::exists(bench.path("x.log.2")).unwrap());
+}
+
+#[tokio::test]
+async fn paths_that_lead_elsewhere_are_refused() {
+    let bench = Bench::new();
+    let logs = bench.start(Vec::new());
+    for path in ["", "x.log", "./x", "/a/../etc/x", "/..", "/", "/tmp/"] {
+        assert!(matches!(logs.open(path, writer(), false), Err(LogsError::BadPath(_))), "{path}");
+        assert!(matches!(logs.append(path, b"x"), Err(LogsError::BadPath(_))), "{path}");
+        assert!(matches!(logs.read(path, Position { inode: 0, offset: 0 }, 9), Err(LogsError::BadPath(_))), "{path}");
+    }
+    assert!(matches!(logs.open("/nonexistent/x", writer(), false), Err(LogsError::System { .. })));
+    std::os::unix::fs::symlink("/etc/hostname", bench.path("link.log")).unwrap();
+    assert!(logs.open(&bench.path("link.log"), writer(), true).is_ok(), "truncation removes the link itself");
+    std::os::unix::fs::symlink("/etc/hostname", bench.path("other.log")).unwrap();
+    assert!(matches!(logs.open(&bench.path("other.log"), writer(), false), Err(LogsError::System { .. })));
+    assert!(matches!(logs.append(&bench.path("other.log"), b"x"), Err(LogsError::System { .. })));
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_recorded_is_not_opened() {
+    let bench = Bench::new();
+    let logs = bench.start(Vec::new());
+    let record = bench.dir.path().join("state.json");
+    fs::remove_file(&record).unwrap();
+    fs::create_dir(&record).unwrap();
+    fs::write(record.join("in the way"), "").unwrap();
+    let path = bench.path("x.log");
+    assert!(matches!(logs.open(&path, writer(), false), Err(LogsError::Record(_))));
+    assert!(!logs.is_open(Path::new(&path)));
+}
+
+#[tokio::test]
+async fn the_next_process_goes_on_with_the_pipes() {
+    let bench = Bench::new();
+    let path = bench.path("x.log");
+    let (position, pipe, heirs) = in_a_life_of_its_own(|| {
+        let logs = bench.start(Vec::new());
+        let (position, pipe) = logs.open(&path, writer(), false).unwrap();
+        (position, pipe, logs.inheritance().unwrap())
+    });
+    let mut pipe = File::from(pipe);
+    pipe.write_all(b"one\n").unwrap();
+    assert_eq!(heirs.len(), 3, "the pipe and two copies of the record");
+    // Without the record's file, as well.
+    fs::remove_file(bench.path("state.json")).unwrap();
+    let next = bench.start(heirs);
+    pipe.write_all(b"two\n").unwrap();
+    assert_eq!(next.position(&path).unwrap().offset, 8);
+    assert_eq!(next.read(&path, position, 100).unwrap(), b"one\ntwo\n");
+    let (_, other) = next.open(&bench.path("y.log"), writer(), false).unwrap();
+    assert!(bench.state().contains("\"p1\""), "names are not used twice");
+    drop(other);
+}
+
+#[tokio::test]
+async fn a_pipe_without_its_descriptor_is_found_at_the_guest() {
+    let bench = Bench::new();
+    let path = bench.path("x.log");
+    let (read, write) = pipe().unwrap();
+    let mut guest = std::process::Command::new("sh")
+        .args(["-c", "echo before; read go; echo after; read go"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::from(write))
+        .spawn()
+        .unwrap();
+    let mut fds = [nix::poll::PollFd::new(read.as_fd(), nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut fds, nix::poll::PollTimeout::from(5_000u16)).unwrap();
+    let entry = |name: &str, slot, pipe| Entry {
+        path: bench.path(name),
+        driver: "qemu".into(),
+        domain: "g".into(),
+        uuid: "u".into(),
+        slot: Slot::new('p', slot),
+        pipe,
+    };
+    let files = vec![entry("x.log", 4, inode(&read).unwrap()), entry("gone.log", 5, 1)];
+    let state = bench.dir.path().join("state.json");
+    let (mut keeper, _) = Keeper::open::<State>("virtlogd", &state, FdStore::none(), Vec::new()).unwrap();
+    keeper.record(&State { next_slot: 6, files }).unwrap();
+    drop((read, keeper));
+    let logs = bench.start(Vec::new());
+    assert!(!logs.is_open(Path::new(&bench.path("gone.log"))));
+    let stdin = guest.stdin.as_mut().unwrap();
+    stdin.write_all(b"go\ngo\n").unwrap();
+    guest.wait().unwrap();
+    until(|| !logs.is_open(Path::new(&path))).await;
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("\n2"), "{text}");
+    assert!(text.contains("may be missing here\n"), "{text}");
+    assert!(text.ends_with("here\nbefore\nafter\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_pipe_without_a_record_still_flows() {
+    let bench = Bench::new();
+    let (pipe, heirs) = in_a_life_of_its_own(|| {
+        let logs = bench.start(Vec::new());
+        let (_, pipe) = logs.open(&bench.path("x.log"), writer(), false).unwrap();
+        (pipe, logs.inheritance().unwrap().into_iter().filter(|(name, _)| name == "p0").collect())
+    });
+    fs::remove_file(bench.path("state.json")).unwrap();
+    let next = bench.start(heirs);
+    File::from(pipe).write_all(b"still here\n").unwrap();
+    let fallback = bench.path("unknown-p0.log");
+    until(|| fs::read(&fallback).is_ok_and(|bytes| bytes == b"still here\n")).await;
+    until(|| !next.is_open(Path::new(&fallback))).await;
+}
+
+#[tokio::test]
+async fn a_flooding_guest_does_not_starve_a_quiet_one() {
+    let bench = Bench::new();
+    let logs = bench.start_with(2_000_000, Vec::new());
+    let (_, flood) = logs.open(&bench.path("flood.log"), writer(), false).unwrap();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = stop.clone();
+    let flooder = std::thread::spawn(move || {
+        let mut flood = File::from(flood);
+        while !flag.load(std::sync::atomic::Ordering::Relaxed) {
+            flood.write_all(&[b'x'; 65_536]).unwrap();
+        }
+    });
+    let (_, quiet) = logs.open(&bench.path("quiet.log"), writer(), false).unwrap();
+    let mut quiet = File::from(quiet);
+    for count in 1..=20 {
+        quiet.write_all(b"tick\n").unwrap();
+        let place = bench.path("quiet.log");
+        until(|| fs::metadata(&place).is_ok_and(|found| found.size() == 5 * count)).await;
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    // The flooder's last write ends when the log is read on.
+    until(|| flooder.is_finished()).await;
+    flooder.join().unwrap();
+}

@@ -1,0 +1,31 @@
+//! The record that virtlogd leaves for the next process: which logs are being written.
+
+use daemon::keep::Slot;
+use serde::{Deserialize, Serialize};
+
+/// Everything that must outlive the process.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Number of the next descriptor name.
+    pub next_slot: u64,
+    /// The open logs.
+    pub files: Vec<Entry>,
+}
+
+/// One open log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The file.
+    pub path: String,
+    /// Who asked: "qemu".
+    pub driver: String,
+    /// Name of the guest.
+    pub domain: String,
+    /// UUID of the guest.
+    pub uuid: String,
+    /// Name of the pipe's descriptor.
+    pub slot: Slot,
+    /// Inode number of the pipe, to find its writer when the descriptor is lost.
+    pub pipe: u64,
+}

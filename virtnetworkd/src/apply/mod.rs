@@ -1,0 +1,9 @@
+//! Effects on the host: short, each with its way back.
+
+pub mod bridge;
+pub mod dnsmasq;
+pub mod nft;
+pub mod process;
+pub mod route;
+pub mod sysctl;
+pub mod traffic;

@@ -1,0 +1,140 @@
+//! nft: a network's rules are put in place, replaced and removed in one transaction each.
+
+use conf::network::status::{RuleHandle, TABLE};
+use error::{Code, Domain, Error, Result};
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::process::run;
+use crate::plan::firewall::{Family, Rule, base, delete, insert};
+
+/// A rule as nft lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listed {
+    at: RuleHandle,
+    comment: Option<String>,
+}
+
+fn nft(arguments: &[&str]) -> Command {
+    let mut command = Command::new("nft");
+    command.args(arguments);
+    command
+}
+
+/// Replaces the rules marked `mark` by `rules`. Packets meet the old rules or the new ones, never none.
+///
+/// A host without IPv6 tables is fine when no rule needs them.
+///
+/// # Errors
+/// nft's complaint; the rules are then as before.
+pub async fn replace(mark: &str, known: &[RuleHandle], rules: &[Rule]) -> Result<Vec<RuleHandle>> {
+    let mut text = String::new();
+    for family in [Family::Ip, Family::Ip6] {
+        if family == Family::Ip || rules.iter().any(|r| r.family == family) {
+            text.push_str(&base(family));
+        }
+    }
+    for old in find(mark, known).await? {
+        text.push_str(&delete(&old.family, &old.chain, old.handle));
+    }
+    for rule in rules {
+        text.push_str(&insert(rule, mark));
+    }
+    // the echo is text because nft reads a batch that is not JSON from a pipe only when its output is text as well
+    let echo = run(nft(&["-e", "-a", "-f", "-"]), Some(&text)).await?;
+    let mut handles: Vec<RuleHandle> = String::from_utf8_lossy(&echo).lines().filter_map(echoed).collect();
+    // last in, first out, as libvirt's own records have it
+    handles.reverse();
+    Ok(handles)
+}
+
+/// Removes the rules marked `mark`, and those of `known` that carry no mark (libvirt's own), and the tables when no rule of any network is left.
+///
+/// # Errors
+/// nft's complaint.
+pub async fn remove(mark: &str, known: &[RuleHandle]) -> Result<()> {
+    let mut text = String::new();
+    for old in find(mark, known).await? {
+        text.push_str(&delete(&old.family, &old.chain, old.handle));
+    }
+    if !text.is_empty() {
+        run(nft(&["-f", "-"]), Some(&text)).await?;
+    }
+    for family in [Family::Ip, Family::Ip6] {
+        let Some(rules) = list(family).await? else { continue };
+        if rules.iter().all(|r| r.at.chain == "forward") {
+            run(nft(&["delete", "table", family.word(), TABLE]), None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Rules of one network, by mark or, where there is no mark, by the numbers that the state file remembers.
+async fn find(mark: &str, known: &[RuleHandle]) -> Result<Vec<RuleHandle>> {
+    let mut found = Vec::new();
+    for family in [Family::Ip, Family::Ip6] {
+        for rule in list(family).await?.unwrap_or_default() {
+            let ours = match &rule.comment {
+                Some(comment) => comment == mark,
+                None => known.contains(&rule.at),
+            };
+            if ours {
+                found.push(rule.at);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The rules of our table; `None` when there is no such table.
+async fn list(family: Family) -> Result<Option<Vec<Listed>>> {
+    let tables = run(nft(&["-j", "list", "tables", family.word()]), None).await?;
+    let present = objects(&tables)?.iter().any(|o| o.get("table").and_then(|t| t.get("name")).and_then(Value::as_str) == Some(TABLE));
+    if !present {
+        return Ok(None);
+    }
+    let text = run(nft(&["-j", "-a", "list", "table", family.word(), TABLE]), None).await?;
+    Ok(Some(objects(&text)?.iter().filter_map(|o| o.get("rule").and_then(listed)).collect()))
+}
+
+fn objects(text: &[u8]) -> Result<Vec<Value>> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Vec::new());
+    }
+    let wrong = |what: &str| Error::new(Domain::Network, Code::InternalError, format!("unexpected output of nft: {what}"));
+    let value: Value = serde_json::from_slice(text).map_err(|e| wrong(&e.to_string()))?;
+    match value.get("nftables") {
+        Some(Value::Array(list)) => Ok(list.clone()),
+        _ => Err(wrong("no list")),
+    }
+}
+
+/// A line such as `insert rule ip libvirt_network guest_cross ... # handle 11`.
+fn echoed(line: &str) -> Option<RuleHandle> {
+    let mut words = line.strip_prefix("insert rule ")?.split(' ');
+    let (family, table, chain) = (words.next()?, words.next()?, words.next()?);
+    let handle = line.rsplit_once("# handle ")?.1.trim().parse().ok()?;
+    (table == TABLE).then(|| RuleHandle { family: family.to_owned(), chain: chain.to_owned(), handle })
+}
+
+fn listed(rule: &Value) -> Option<Listed> {
+    let text = |name: &str| rule.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some(Listed {
+        at: RuleHandle { family: text("family")?, chain: text("chain")?, handle: rule.get("handle")?.as_u64()? },
+        comment: text("comment"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_from_the_echo() {
+        let line = "insert rule ip libvirt_network guest_nat handle 16 meta l4proto udp counter packets 0 bytes 0 masquerade comment \"m\" # handle 15";
+        assert_eq!(echoed(line), Some(RuleHandle { family: "ip".into(), chain: "guest_nat".into(), handle: 15 }));
+        assert_eq!(echoed("add rule ip libvirt_network forward counter jump guest_cross # handle 6"), None);
+        assert_eq!(echoed("insert rule ip filter INPUT accept # handle 6"), None);
+        assert_eq!(echoed("# new generation 2 by process 7 (nft)"), None);
+    }
+}

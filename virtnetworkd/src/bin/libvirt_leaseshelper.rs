@@ -1,0 +1,5 @@
+//! Keeps the record of DHCP leases; run by dnsmasq.
+
+fn main() {
+    std::process::exit(virtnetworkd::lease::helper::main());
+}
