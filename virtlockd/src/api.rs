@@ -190,11 +190,13 @@ fn failure(e: LocksError) -> Error {
         }
         SpaceError::Held { name, owners } => busy(format!("Lockspace resource '{name}' is locked{}", holders(&owners))),
         SpaceError::HeldOutside { name, pid: None } => busy(format!("Lockspace resource '{name}' is locked")),
-        SpaceError::HeldOutside { name, pid: Some(pid) } => {
-            busy(format!("Lockspace resource '{name}' is locked (by process {pid}, which is no guest of this host's virtlockd)"))
-        }
+        SpaceError::HeldOutside { name, pid: Some(pid) } => busy(format!(
+            "Lockspace resource '{name}' is locked (by process {pid}, which is no guest of this host's virtlockd)"
+        )),
         SpaceError::NotHeld(name) => busy(format!("Lockspace resource '{name}' is not locked")),
-        SpaceError::NotOwner(pid) => internal(Domain::Lockspace, format!("owner {pid} does not hold the resource lock")),
+        SpaceError::NotOwner(pid) => {
+            internal(Domain::Lockspace, format!("owner {pid} does not hold the resource lock"))
+        }
         SpaceError::System { what, source } => Error::system(Domain::Lockspace, &source, what),
     }
 }

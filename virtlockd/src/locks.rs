@@ -20,9 +20,9 @@ use host::Pid;
 use nix::sys::signal::Signal;
 
 use crate::owner::{Owner, OwnerKey};
-use daemon::keep::Slot;
 use crate::space::{Key, Resource, SpaceError, Spaces};
 use crate::state::State;
+use daemon::keep::Slot;
 
 /// How long an owner that closed its connection has to end by itself before it is told to, and before it is made to
 /// (libvirt: at once, and 1.6 s).
@@ -132,7 +132,14 @@ impl Locks {
     }
 
     /// Takes the lock for `owner`, which is the process `pid`.
-    pub fn acquire(&self, key: &Key, owner: &Owner, pid: &Pid, shared: bool, autocreate: bool) -> Result<(), LocksError> {
+    pub fn acquire(
+        &self,
+        key: &Key,
+        owner: &Owner,
+        pid: &Pid,
+        shared: bool,
+        autocreate: bool,
+    ) -> Result<(), LocksError> {
         let mut inner = self.lock();
         let slot = Slot::new('l', inner.next_slot);
         let mut taken = inner.spaces.acquire(key, owner.clone(), shared, autocreate, slot.clone());
@@ -202,7 +209,8 @@ impl Locks {
     /// The descriptors that the next image of this program needs, by name.
     pub fn inheritance(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let inner = self.lock();
-        let locks = inner.spaces.iter().filter_map(|(_, _, held)| Some((held.slot.as_str(), held.file.as_ref()?.as_fd())));
+        let locks =
+            inner.spaces.iter().filter_map(|(_, _, held)| Some((held.slot.as_str(), held.file.as_ref()?.as_fd())));
         let copies = inner.keeper.copies();
         let all = copies.iter().map(|(name, fd)| (name.as_str(), *fd)).chain(locks);
         all.map(|(name, fd)| Ok((name.to_owned(), fd.try_clone_to_owned()?))).collect()

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use host::Pid;
 
 use crate::lock_file::{LockFile, LockFileError, Want};
-use daemon::keep::Slot;
 use crate::space::{Key, Resource, Spaces};
 use crate::state::{Entry, State};
+use daemon::keep::Slot;
 
 /// The outcome.
 #[derive(Debug)]
@@ -97,9 +97,14 @@ impl Restored {
                 Some(file)
             }
             Err(e) => {
-                let holder = if let LockFileError::Busy(Some(pid)) = &e { format!(" by process {pid}") } else { String::new() };
+                let holder =
+                    if let LockFileError::Busy(Some(pid)) = &e { format!(" by process {pid}") } else { String::new() };
                 let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}")).unwrap_or_default();
-                tracing::error!(resource = name, guest, "LOCK LOST: {e}{holder}{cause}; the guest may not be alone on its disk");
+                tracing::error!(
+                    resource = name,
+                    guest,
+                    "LOCK LOST: {e}{holder}{cause}; the guest may not be alone on its disk"
+                );
                 None
             }
         };

@@ -43,7 +43,11 @@ pub enum SpaceError {
     NotOwner(i32),
     /// A file operation failed.
     #[error("{what}")]
-    System { what: String, #[source] source: io::Error },
+    System {
+        what: String,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// One locked file and its owners.
@@ -121,7 +125,8 @@ impl Spaces {
     pub fn create_resource(&self, key: &Key) -> Result<(), SpaceError> {
         let path = self.free(key)?;
         let flags = nix::libc::O_CLOEXEC | if key.space.is_empty() { 0 } else { nix::libc::O_NOFOLLOW };
-        let made = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
+        let made =
+            fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
         made.map_err(|source| system(format!("Unable to create resource {}", key.name), source))?;
         Ok(())
     }
@@ -138,7 +143,14 @@ impl Spaces {
 
     /// Takes the lock for `owner`, or adds it to the list of a shared one. `slot` names the descriptor when a file is
     /// opened; the answer says whether that happened.
-    pub fn acquire(&mut self, key: &Key, owner: Owner, shared: bool, autocreate: bool, slot: Slot) -> Result<bool, SpaceError> {
+    pub fn acquire(
+        &mut self,
+        key: &Key,
+        owner: Owner,
+        shared: bool,
+        autocreate: bool,
+        slot: Slot,
+    ) -> Result<bool, SpaceError> {
         let path = self.locate(key)?;
         let follow = key.space.is_empty();
         let resources = self.spaces.get_mut(&key.space).expect("locate found the space");

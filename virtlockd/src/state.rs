@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::owner::Owner;
-use daemon::keep::Slot;
 use crate::space::Spaces;
+use daemon::keep::Slot;
 
 /// Everything that must outlive the process.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,15 +58,22 @@ fn errors_are_libvirts() {
     let mut client = Client::connect(&manager.socket());
     let disk = bench.disk("a");
     let unregistered = "Requested operation is not valid: lock owner details have not been registered";
-    for answer in [client.acquire("", &disk, 0), client.restrict(0), client.new_space("/x", 0), client.register_as(1, 0)] {
+    for answer in
+        [client.acquire("", &disk, 0), client.restrict(0), client.new_space("/x", 0), client.register_as(1, 0)]
+    {
         answer.is(Code::OperationInvalid, 7, unregistered);
     }
     let guest = Guest::start();
     client.register(&guest).ok();
-    let flags = |name: &str, bits: &str| format!("unsupported flags ({bits}) in function virLockSpaceProtocolDispatch{name}");
+    let flags =
+        |name: &str, bits: &str| format!("unsupported flags ({bits}) in function virLockSpaceProtocolDispatch{name}");
     client.acquire("", &disk, 8).is(Code::InvalidArg, 7, &flags("AcquireResource", "0x8"));
     client.release_flags("", &disk, 1).is(Code::InvalidArg, 7, &flags("ReleaseResource", "0x1"));
-    client.acquire("/nosuch", "x", 0).is(Code::InternalError, 7, "internal error: Lockspace for path /nosuch does not exist");
+    client.acquire("/nosuch", "x", 0).is(
+        Code::InternalError,
+        7,
+        "internal error: Lockspace for path /nosuch does not exist",
+    );
     let missing = format!("{disk}.missing");
     let text = format!("Unable to open resource {missing}: No such file or directory");
     client.acquire("", &missing, 0).is(Code::SystemError, 51, &text);
@@ -85,7 +92,11 @@ fn errors_are_libvirts() {
     client.release("", &disk).ok();
     let text = format!("resource busy: Lockspace resource '{disk}' is not locked");
     client.release("", &disk).is(Code::ResourceBusy, 51, &text);
-    client.new_space("", 0).is(Code::OperationInvalid, 7, "Requested operation is not valid: the default lockspace already exists");
+    client.new_space("", 0).is(
+        Code::OperationInvalid,
+        7,
+        "Requested operation is not valid: the default lockspace already exists",
+    );
     let space = bench.dir.path().join("space").to_str().unwrap().to_owned();
     client.new_space(&space, 0).ok();
     let text = format!("internal error: Lockspace for path {space} already exists");
@@ -96,7 +107,8 @@ fn errors_are_libvirts() {
     client.create_space(&disk).is(Code::InternalError, 51, &text);
     second.restrict(0).ok();
     let text = "operation forbidden: lock manager connection has been restricted";
-    for answer in [second.restrict(0), second.register(&other), second.create_space("/x"), second.acquire("", &disk, 0)] {
+    for answer in [second.restrict(0), second.register(&other), second.create_space("/x"), second.acquire("", &disk, 0)]
+    {
         answer.is(Code::OperationDenied, 7, text);
     }
 }
@@ -202,7 +214,8 @@ fn without_a_store_locks_are_taken_again_and_losses_told() {
 fn re_execution_keeps_everything_with_and_without_a_store() {
     for with_store in [true, false] {
         let bench = Bench::new();
-        let mut manager = if with_store { bench.manager() } else { Manager::bare(PROGRAM, "virtlockd", bench.dir.path()).unwrap() };
+        let mut manager =
+            if with_store { bench.manager() } else { Manager::bare(PROGRAM, "virtlockd", bench.dir.path()).unwrap() };
         if !with_store {
             manager.start().unwrap();
         }
@@ -214,7 +227,9 @@ fn re_execution_keeps_everything_with_and_without_a_store() {
         let pid = manager.pid();
         for _ in 0..5 {
             manager.reexec().unwrap();
-            until(|| Client::try_connect(&manager.socket()).is_some_and(|mut client| client.register(&other).0.is_ok()));
+            until(|| {
+                Client::try_connect(&manager.socket()).is_some_and(|mut client| client.register(&other).0.is_ok())
+            });
             let mut client = Client::connect(&manager.socket());
             client.register(&other).ok();
             client.acquire("", &disk, 0).begins(Code::ResourceBusy, 51, "resource busy: Lockspace");
@@ -238,7 +253,12 @@ fn a_guest_that_hangs_up_with_locks_is_ended_and_one_without_is_not() {
     let script = bench.dir.path().join("owner.py");
     fs::write(&script, client::OWNER_SCRIPT).unwrap();
     let mut owner = testkit::manager::spawn(
-        Command::new("python3").arg(&script).arg(manager.socket()).arg(&disk).stdin(Stdio::piped()).stdout(Stdio::piped()),
+        Command::new("python3")
+            .arg(&script)
+            .arg(manager.socket())
+            .arg(&disk)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped()),
     )
     .unwrap();
     let mut line = String::new();
@@ -263,7 +283,10 @@ fn a_guest_that_hangs_up_with_locks_is_ended_and_one_without_is_not() {
 fn libvirts_own_daemon_and_ours_exclude_each_other() {
     const REFERENCE: &str = "/usr/sbin/virtlockd";
     let root = nix::unistd::geteuid().is_root();
-    if !root || !fs::exists(REFERENCE).unwrap() || fs::read(REFERENCE).is_ok_and(|bytes| !contains(&bytes, b"libvirt.so.0")) {
+    if !root
+        || !fs::exists(REFERENCE).unwrap()
+        || fs::read(REFERENCE).is_ok_and(|bytes| !contains(&bytes, b"libvirt.so.0"))
+    {
         assert!(std::env::var("REQUIRE").as_deref() != Ok("all"), "needs root and libvirt's virtlockd");
         eprintln!("skipped: needs root and libvirt's virtlockd in {REFERENCE}");
         return;

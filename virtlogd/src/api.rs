@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use error::{Code, Domain, Error, Result, check_flags};
-use protocol::{Procedure, ReplyFuture, log};
 use protocol::log::limit::STRING_MAX;
+use protocol::{Procedure, ReplyFuture, log};
 use rpc::{Call, Program};
 
 use crate::log_file::Position;
@@ -27,7 +27,11 @@ impl Api {
 }
 
 impl log::Service<Call> for Api {
-    async fn domain_open_log_file(&self, call: &Call, args: log::DomainOpenLogFileArgs) -> Result<log::DomainOpenLogFileRet> {
+    async fn domain_open_log_file(
+        &self,
+        call: &Call,
+        args: log::DomainOpenLogFileArgs,
+    ) -> Result<log::DomainOpenLogFileRet> {
         flags("OpenLogFile", args.flags, OPEN_TRUNCATE)?;
         let writer = writer(args.driver, args.dom);
         let truncate = args.flags & OPEN_TRUNCATE != 0;
@@ -46,7 +50,11 @@ impl log::Service<Call> for Api {
         Ok(log::DomainGetLogFilePositionRet { pos: wire(position) })
     }
 
-    async fn domain_read_log_file(&self, _: &Call, args: log::DomainReadLogFileArgs) -> Result<log::DomainReadLogFileRet> {
+    async fn domain_read_log_file(
+        &self,
+        _: &Call,
+        args: log::DomainReadLogFileArgs,
+    ) -> Result<log::DomainReadLogFileRet> {
         if args.maxlen > STRING_MAX as u64 {
             let text = format!("Requested data len {} is larger than maximum {STRING_MAX}", args.maxlen);
             return Err(Error::new(Domain::Rpc, Code::InternalError, text));
@@ -58,7 +66,11 @@ impl log::Service<Call> for Api {
         Ok(log::DomainReadLogFileRet { data: reader::text(bytes, maximum) })
     }
 
-    async fn domain_append_log_file(&self, _: &Call, args: log::DomainAppendLogFileArgs) -> Result<log::DomainAppendLogFileRet> {
+    async fn domain_append_log_file(
+        &self,
+        _: &Call,
+        args: log::DomainAppendLogFileArgs,
+    ) -> Result<log::DomainAppendLogFileRet> {
         flags("AppendLogFile", args.flags, 0)?;
         self.logs.append(&args.path, args.message.as_bytes()).map_err(failure)?;
         Ok(log::DomainAppendLogFileRet { ret: 0 })
@@ -81,15 +93,21 @@ fn flags(procedure: &str, given: u32, accepted: u32) -> Result<()> {
 /// The one place where refusals become libvirt's errors.
 fn failure(e: LogsError) -> Error {
     match e {
-        LogsError::BadPath(path) => {
-            Error::new(Domain::Logging, Code::InvalidArg, format!("log file path '{path}' must be absolute and without detours"))
-        }
+        LogsError::BadPath(path) => Error::new(
+            Domain::Logging,
+            Code::InvalidArg,
+            format!("log file path '{path}' must be absolute and without detours"),
+        ),
         LogsError::Open(path) => {
             let busy = std::io::Error::from_raw_os_error(nix::libc::EBUSY);
             Error::system(Domain::Logging, &busy, format!("Cannot open log file: '{path}'"))
         }
-        LogsError::NotOpen(path) => Error::new(Domain::Logging, Code::InternalError, format!("No open log file {path}")),
-        LogsError::Record(source) => Error::system(Domain::Logging, &source, "Unable to make the log survive a restart"),
+        LogsError::NotOpen(path) => {
+            Error::new(Domain::Logging, Code::InternalError, format!("No open log file {path}"))
+        }
+        LogsError::Record(source) => {
+            Error::system(Domain::Logging, &source, "Unable to make the log survive a restart")
+        }
         LogsError::System { what, source } => Error::system(Domain::None, &source, what),
     }
 }

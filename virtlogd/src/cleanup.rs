@@ -69,14 +69,22 @@ mod tests {
             file.set_modified(now - day * days).unwrap();
         };
         for (name, days) in [
-            ("old.log", 9), ("old.log.0", 20), ("mixed.log", 1), ("mixed.log.0", 20), ("open.log", 9), ("new.log", 1),
-            ("notes.txt", 99), ("orphan.log.3", 30), ("./top.log", 99),
+            ("old.log", 9),
+            ("old.log.0", 20),
+            ("mixed.log", 1),
+            ("mixed.log.0", 20),
+            ("open.log", 9),
+            ("new.log", 1),
+            ("notes.txt", 99),
+            ("orphan.log.3", 30),
+            ("./top.log", 99),
         ] {
             make(name, days);
         }
         std::os::unix::fs::symlink(&folder, dir.path().join("link")).unwrap();
         clean(dir.path(), day * 7, now, |log| log.ends_with("open.log")).unwrap();
-        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();
         assert_eq!(left, ["mixed.log", "mixed.log.0", "new.log", "notes.txt", "open.log"]);
         assert!(dir.path().join("top.log").exists());

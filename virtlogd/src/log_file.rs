@@ -269,7 +269,8 @@ impl LogFile {
 fn open(path: &Path) -> io::Result<File> {
     // O_NONBLOCK: a FIFO in this place must not hang us before it is recognised.
     let flags = (OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)?;
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::from_raw_os_error(nix::libc::EINVAL));
     }

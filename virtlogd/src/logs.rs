@@ -46,7 +46,11 @@ pub enum LogsError {
     Record(#[source] io::Error),
     /// A file operation failed.
     #[error("{what}")]
-    System { what: String, #[source] source: io::Error },
+    System {
+        what: String,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// For whom a log is written.
@@ -170,7 +174,8 @@ impl Logs {
         {
             tracing::warn!(path, error = %e, "cannot drain the pipe before reading");
         }
-        let failed = |source| system(format!("Unable to seek to inode {} offset {}", position.inode, position.offset), source);
+        let failed =
+            |source| system(format!("Unable to seek to inode {} offset {}", position.inode, position.offset), source);
         crate::reader::read(&place, position, maximum).map_err(failed)
     }
 

@@ -80,7 +80,9 @@ mod tests {
         let path = dir.path().join("x.log");
         let here = |name: &Path, offset| Position { inode: fs::metadata(name).unwrap().ino(), offset };
         assert_eq!(read(&path, Position { inode: 1, offset: 0 }, 10).unwrap_err().kind(), io::ErrorKind::NotFound);
-        for (name, text) in [(chain::backup(&path, 2), "one"), (chain::backup(&path, 0), "two"), (path.clone(), "three")] {
+        for (name, text) in
+            [(chain::backup(&path, 2), "one"), (chain::backup(&path, 0), "two"), (path.clone(), "three")]
+        {
             fs::write(name, text).unwrap();
         }
         let from = here(&chain::backup(&path, 2), 1);

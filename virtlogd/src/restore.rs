@@ -65,7 +65,8 @@ pub fn restore(state: Option<State>, mut descriptors: HashMap<String, OwnedFd>, 
         let path = fallback.join(format!("unknown-{name}.log")).to_string_lossy().into_owned();
         tracing::error!(path, "a pipe without any record of its log is written here");
         let number = inode(&pipe).unwrap_or_default();
-        let entry = Entry { path, driver: String::new(), domain: String::new(), uuid: String::new(), slot, pipe: number };
+        let entry =
+            Entry { path, driver: String::new(), domain: String::new(), uuid: String::new(), slot, pipe: number };
         restored.files.push(Taken { entry, pipe, gap: false });
     }
     restored.next_slot = next_slot;
@@ -83,7 +84,11 @@ impl Restored {
             let found = writers.get(&entry.pipe).map(|path| reopen(path, entry.pipe));
             match found {
                 Some(Ok(pipe)) => {
-                    tracing::warn!(path = entry.path, guest = entry.domain, "the pipe of this log was without a reader");
+                    tracing::warn!(
+                        path = entry.path,
+                        guest = entry.domain,
+                        "the pipe of this log was without a reader"
+                    );
                     self.files.push(Taken { entry, pipe, gap: true });
                 }
                 Some(Err(e)) => {
@@ -91,7 +96,11 @@ impl Restored {
                     self.dropped.push(entry.slot);
                 }
                 None => {
-                    tracing::info!(path = entry.path, guest = entry.domain, "the writer of this log ended while we were away");
+                    tracing::info!(
+                        path = entry.path,
+                        guest = entry.domain,
+                        "the writer of this log ended while we were away"
+                    );
                     self.dropped.push(entry.slot);
                 }
             }

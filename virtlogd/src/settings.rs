@@ -51,7 +51,9 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_shipped_file() {
-        let shipped = read(&include_str!("../../etc/virtlogd.conf").replace("\n#max", "\nmax").replace("\n#log_root", "\nlog_root"));
+        let shipped = read(
+            &include_str!("../../etc/virtlogd.conf").replace("\n#max", "\nmax").replace("\n#log_root", "\nlog_root"),
+        );
         assert_eq!(read("").unwrap(), shipped.unwrap());
     }
 

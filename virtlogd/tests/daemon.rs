@@ -77,8 +77,12 @@ async fn the_protocol() {
     refused(client.read(&log, at(0), 4_194_305).await, Code::InternalError, 7, text);
     client.append(&log, "said\n").await.unwrap();
     client.append(&bench.path("other.log"), "closed\n").await.unwrap();
-    refused(client.append("/nonexistent/x.log", "x").await, Code::SystemError, 0,
-        "Unable to open file: /nonexistent/x.log: No such file or directory");
+    refused(
+        client.append("/nonexistent/x.log", "x").await,
+        Code::SystemError,
+        0,
+        "Unable to open file: /nonexistent/x.log: No such file or directory",
+    );
     assert_eq!(fs::read(&log).unwrap(), b"hello\nworld\nsaid\n");
     drop(pipe);
     until(|| manager.stored() == ["state-a", "state-b"]).await;

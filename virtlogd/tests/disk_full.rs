@@ -67,7 +67,8 @@ async fn a_full_disk_costs_counted_bytes_and_no_guest() {
     pipe.write_all(b"back\n").unwrap();
     until(|| fs::read(&inside).unwrap().ends_with(b"\nback\n")).await;
     let text = fs::read_to_string(&inside).unwrap();
-    let marks: Vec<u64> = text.lines().filter_map(|line| line.strip_suffix(" bytes lost: No space left on device")).map(lost).collect();
+    let marks: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_suffix(" bytes lost: No space left on device")).map(lost).collect();
     let kept = text.bytes().filter(|byte| *byte == b'x').count() as u64;
     let newlines = text.lines().filter(|line| !line.is_empty() && line.bytes().all(|b| b == b'x')).count() as u64;
     let written = marks.iter().sum::<u64>() + kept + newlines;

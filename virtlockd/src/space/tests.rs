@@ -105,12 +105,21 @@ fn names_that_lead_elsewhere_are_refused() {
     let space = bench.lease("").space;
     for name in ["", ".", "..", "../a", "a/b", "/etc/passwd"] {
         let key = Key { space: space.clone(), name: name.into() };
-        assert!(matches!(bench.spaces.acquire(&key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))), "{name}");
+        assert!(
+            matches!(bench.spaces.acquire(&key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))),
+            "{name}"
+        );
     }
     for name in ["", "a", "./a", "/a/../b", "/.."] {
         let key = Key { space: String::new(), name: name.into() };
-        assert!(matches!(bench.spaces.acquire(&key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))), "{name}");
-        assert!(name.is_empty() || matches!(bench.spaces.create_space(name, false), Err(SpaceError::BadName(_))), "{name}");
+        assert!(
+            matches!(bench.spaces.acquire(&key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))),
+            "{name}"
+        );
+        assert!(
+            name.is_empty() || matches!(bench.spaces.create_space(name, false), Err(SpaceError::BadName(_))),
+            "{name}"
+        );
     }
     std::os::unix::fs::symlink("/etc/passwd", format!("{space}/link")).unwrap();
     let link = Key { space, name: "link".into() };

@@ -7,7 +7,6 @@ use error::{Code, Error};
 use protocol::lock::{self, proc};
 use rpc::blocking::BlockingConnection;
 
-
 /// Connects itself, registers itself, takes the lock named by its second argument, says so, and closes the connection
 /// when told to.
 pub const OWNER_SCRIPT: &str = r#"
