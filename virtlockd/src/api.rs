@@ -106,24 +106,24 @@ impl lock::Service<Call> for Api {
         if args.path.is_empty() {
             return Err(Error::new(Domain::Rpc, Code::OperationInvalid, "the default lockspace already exists"));
         }
-        self.locks.create_space(&args.path, true).map_err(failure)
+        self.locks.create_space(&args.path, true).await.map_err(failure)
     }
 
     async fn create_lockspace(&self, call: &Call, args: lock::CreateLockSpaceArgs) -> Result<()> {
         session(call).lock().permitted()?;
-        self.locks.create_space(&args.path, false).map_err(failure)
+        self.locks.create_space(&args.path, false).await.map_err(failure)
     }
 
     async fn create_resource(&self, call: &Call, args: lock::CreateResourceArgs) -> Result<()> {
         flags("CreateResource", args.flags, 0)?;
         self.owner(call)?;
-        self.locks.create_resource(&Key { space: args.path, name: args.name }).map_err(failure)
+        self.locks.create_resource(&Key { space: args.path, name: args.name }).await.map_err(failure)
     }
 
     async fn delete_resource(&self, call: &Call, args: lock::DeleteResourceArgs) -> Result<()> {
         flags("DeleteResource", args.flags, 0)?;
         self.owner(call)?;
-        self.locks.delete_resource(&Key { space: args.path, name: args.name }).map_err(failure)
+        self.locks.delete_resource(&Key { space: args.path, name: args.name }).await.map_err(failure)
     }
 
     async fn acquire_resource(&self, call: &Call, args: lock::AcquireResourceArgs) -> Result<()> {
@@ -132,14 +132,14 @@ impl lock::Service<Call> for Api {
         let owner = Owner { pid: pid.number(), start_time: pid.start_time(), uuid, name, id, since: now() };
         let (shared, autocreate) = (args.flags & ACQUIRE_SHARED != 0, args.flags & ACQUIRE_AUTOCREATE != 0);
         let key = Key { space: args.path, name: args.name };
-        self.locks.acquire(&key, &owner, &pid, shared, autocreate).map_err(failure)
+        self.locks.acquire(&key, &owner, &pid, shared, autocreate).await.map_err(failure)
     }
 
     async fn release_resource(&self, call: &Call, args: lock::ReleaseResourceArgs) -> Result<()> {
         flags("ReleaseResource", args.flags, 0)?;
         let owner = self.owner(call)?;
         let key = Key { space: args.path, name: args.name };
-        self.locks.release(&key, owner.pid.number()).map_err(failure)
+        self.locks.release(&key, owner.pid.number()).await.map_err(failure)
     }
 }
 

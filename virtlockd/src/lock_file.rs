@@ -64,14 +64,24 @@ impl LockFile {
         Err(LockFileError::Busy(None))
     }
 
-    /// Takes over a descriptor that outlived an earlier process and makes sure that it carries the lock.
-    pub fn adopt(fd: OwnedFd, shared: bool) -> Result<LockFile, LockFileError> {
-        let file = File::from(fd);
-        lock(&file, shared)?;
-        Ok(LockFile { file })
+    /// Takes over a descriptor that outlived an earlier process. Descriptors are kept only after they are locked, so
+    /// no file system has to be asked.
+    pub fn adopt(fd: OwnedFd) -> LockFile {
+        LockFile { file: File::from(fd) }
     }
 
-    /// Drops the lock in every copy of the descriptor. With `unlink` the autocreated file goes first, unless others
+    /// Whether the lock is a read lock; for descriptors of which nothing else is known.
+    pub fn is_shared(&self) -> io::Result<bool> {
+        // Of two readers neither can have the write lock; a lone reader may as well become a writer.
+        Ok(!try_lock(&self.file, Mode::Exclusive, RANGE.0, RANGE.1)?)
+    }
+
+    /// Drops the lock in every copy of the descriptor.
+    pub fn drop_lock(&self) -> io::Result<()> {
+        unlock(&self.file, RANGE.0, RANGE.1)
+    }
+
+    /// Drops the lock for good. With `unlink` the autocreated file goes first, unless others
     /// still share it.
     pub fn unlock(self, path: &Path, shared: bool, unlink: bool) -> io::Result<()> {
         if unlink && (!shared || try_lock(&self.file, Mode::Exclusive, RANGE.0, RANGE.1)?) {
@@ -82,7 +92,7 @@ impl LockFile {
                 _ => {}
             }
         }
-        unlock(&self.file, RANGE.0, RANGE.1)
+        self.drop_lock()
     }
 }
 
@@ -143,7 +153,7 @@ mod tests {
         assert!(matches!(LockFile::acquire(&path, EXCLUSIVE), Err(LockFileError::Busy(None))));
         let copy = one.as_fd().try_clone_to_owned().unwrap();
         drop(one);
-        LockFile::adopt(copy, true).unwrap();
+        assert!(LockFile::adopt(copy).is_shared().unwrap());
         assert!(path.exists());
     }
 

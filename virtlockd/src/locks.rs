@@ -1,13 +1,19 @@
 //! The lock service: the spaces, the record of them, and the watch over the owners.
 //!
 //! ```text
-//!   acquire: lock the file ─▶ record ─▶ descriptor to the store ─▶ reply
+//!   acquire: lock the file ─▶ table ─▶ record ─▶ descriptor to the store ─▶ reply
 //!   release: off the table ─▶ record ─▶ unlock ─▶ descriptor back ─▶ reply
 //! ```
 //!
 //! A lock lives as long as its owner, watched by pidfd, and as long as nobody releases it. Whether our process dies, or
-//! the connection it was taken over, does not matter to it. The state never waits: it sits behind a plain mutex, the
-//! watches are tasks that come back to it.
+//! the connection it was taken over, does not matter to it.
+//!
+//! The state sits behind a plain mutex and never waits. Files are opened, locked and unlocked on threads that may block:
+//! a dead NFS server holds up the requests for its own files only. Meanwhile the resource is claimed, so that requests
+//! for one resource come one after the other.
+
+mod claim;
+mod watch;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -15,21 +21,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use daemon::keep::Keeper;
-use host::Pid;
-use nix::sys::signal::Signal;
+use daemon::keep::{Keeper, Slot};
+use host::{Pid, run_blocking};
 
+use crate::lock_file::{LockFile, Want};
+use crate::locks::claim::{Claim, Claims};
 use crate::owner::{Owner, OwnerKey};
-use crate::space::{Key, Resource, SpaceError, Spaces};
+use crate::restore::{Restored, restore};
+use crate::space::{self, Admission, Key, Resource, SpaceError, Spaces};
 use crate::state::State;
-use daemon::keep::Slot;
 
-/// How long an owner that closed its connection has to end by itself before it is told to, and before it is made to
-/// (libvirt: at once, and 1.6 s).
-const FAREWELL: Duration = Duration::from_millis(20);
-const TERM_GRACE: Duration = Duration::from_millis(1_600);
-/// How often we try to get back a lock that was lost in a crash.
-const RETAKE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the start waits for locks of ended owners to be dropped.
+const FREE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,7 @@ pub enum LocksError {
 #[derive(Clone, Debug)]
 pub struct Locks {
     inner: Arc<Mutex<Inner>>,
+    claims: Claims,
 }
 
 #[derive(Debug)]
@@ -73,66 +77,83 @@ impl std::fmt::Debug for Hold {
 }
 
 impl Locks {
-    /// Takes up what the process before us held, and watches its owners. Needs a tokio runtime.
+    /// Takes up what the process before us held, and watches its owners.
     ///
     /// `inhibit` makes the guard that keeps the daemon alive while locks are held.
-    pub fn start(
+    pub async fn start(
         keeper: Keeper,
         state: Option<State>,
         descriptors: HashMap<String, OwnedFd>,
         inhibit: impl Fn() -> Inhibitor + Send + 'static,
     ) -> io::Result<Locks> {
-        let mut restored = crate::restore::restore(state, descriptors);
-        let mut inner = Inner {
-            spaces: restored.spaces,
-            keeper,
-            next_slot: restored.next_slot,
-            watched: HashSet::new(),
-            hold: Hold { begin: Box::new(inhibit), current: None },
-        };
+        let Restored { spaces, next_slot, owners, ended, released, retaken } =
+            run_blocking(move || restore(state, descriptors)).await;
+        let hold = Hold { begin: Box::new(inhibit), current: None };
+        let mut inner = Inner { spaces, keeper, next_slot, watched: HashSet::new(), hold };
         inner.record()?;
-        for (slot, file) in restored.freed.drain(..) {
-            drop(file);
-            inner.keeper.forget(slot.as_str());
-        }
-        let retaken: Vec<Slot> = restored.retaken;
-        for (_, _, held) in inner.spaces.iter() {
-            let Some(file) = held.file.as_ref().filter(|_| retaken.contains(&held.slot)) else { continue };
-            if let Err(e) = inner.keeper.keep(held.slot.as_str(), file.as_fd()) {
-                tracing::error!(path = %held.path.display(), error = %e, "this lock would not survive another crash");
+        for key in retaken {
+            // It is locked; only its next life is in doubt.
+            if let Err(e) = inner.keep(&key) {
+                tracing::error!(resource = key.name, error = %e, "this lock would not survive another crash");
             }
         }
-        let any_lost = inner.spaces.iter().any(|(_, _, held)| held.file.is_none());
+        let lost: Vec<Key> = inner.spaces.lost();
         inner.refresh_hold();
-        let locks = Locks { inner: Arc::new(Mutex::new(inner)) };
-        for owner in restored.owners {
-            locks.watch(owner);
+        let locks = Locks { inner: Arc::new(Mutex::new(inner)), claims: Claims::default() };
+        let mut frees = Vec::new();
+        for (key, resource) in ended {
+            let claim = locks.claims.take(&key).await;
+            frees.push(tokio::spawn(locks.clone().free(claim, resource)));
         }
-        if any_lost {
-            tokio::spawn(locks.clone().retake_lost());
+        for (slot, fd) in released {
+            frees.push(tokio::spawn(locks.clone().finish_release(slot, fd)));
+        }
+        let all_free = async {
+            for free in frees {
+                // An error is a panic, which has been logged.
+                let _ = free.await;
+            }
+        };
+        if tokio::time::timeout(FREE_DEADLINE, all_free).await.is_err() {
+            tracing::warn!("a file system does not answer; locks on it are dropped when it does");
+        }
+        for key in lost {
+            tokio::spawn(locks.clone().retake(key));
+        }
+        for owner in owners {
+            locks.watch(owner);
         }
         Ok(locks)
     }
 
-    /// Creates a lockspace; see [`Spaces::create_space`].
-    pub fn create_space(&self, path: &str, exclusive: bool) -> Result<(), LocksError> {
+    /// Creates a lockspace; `exclusive` refuses one that is known already.
+    pub async fn create_space(&self, path: &str, exclusive: bool) -> Result<(), LocksError> {
+        let _claim = self.claims.take(&Key { space: path.to_owned(), name: String::new() }).await;
+        if !self.lock().spaces.admit_space(path, exclusive)? {
+            return Ok(());
+        }
+        let folder = path.to_owned();
+        run_blocking(move || space::make_space(&folder)).await?;
         let mut inner = self.lock();
-        inner.spaces.create_space(path, exclusive)?;
-        inner.record().map_err(LocksError::Record)
+        inner.spaces.remember_space(path);
+        inner.record().map_err(|e| {
+            inner.spaces.forget_space(path);
+            LocksError::Record(e)
+        })
     }
 
     /// Makes the file of a free resource.
-    pub fn create_resource(&self, key: &Key) -> Result<(), LocksError> {
-        Ok(self.lock().spaces.create_resource(key)?)
+    pub async fn create_resource(&self, key: &Key) -> Result<(), LocksError> {
+        self.with_free_file(key, space::make_file).await
     }
 
     /// Unlinks the file of a free resource.
-    pub fn delete_resource(&self, key: &Key) -> Result<(), LocksError> {
-        Ok(self.lock().spaces.delete_resource(key)?)
+    pub async fn delete_resource(&self, key: &Key) -> Result<(), LocksError> {
+        self.with_free_file(key, space::remove_file).await
     }
 
     /// Takes the lock for `owner`, which is the process `pid`.
-    pub fn acquire(
+    pub async fn acquire(
         &self,
         key: &Key,
         owner: &Owner,
@@ -140,70 +161,38 @@ impl Locks {
         shared: bool,
         autocreate: bool,
     ) -> Result<(), LocksError> {
-        let mut inner = self.lock();
-        let slot = Slot::new('l', inner.next_slot);
-        let mut taken = inner.spaces.acquire(key, owner.clone(), shared, autocreate, slot.clone());
-        if let Err(SpaceError::Held { owners, .. }) = &taken {
-            // The watch tells us of a death a moment later; whoever knows already must not be refused.
-            let dead: Vec<OwnerKey> = owners.iter().map(Owner::key).filter(|key| !lives(*key)).collect();
-            if !dead.is_empty() {
-                dead.into_iter().for_each(|key| inner.bury(key));
-                taken = inner.spaces.acquire(key, owner.clone(), shared, autocreate, slot.clone());
-            }
+        let claim = self.claims.take(key).await;
+        // The watch tells of a death a moment later; whoever knows already must not be refused.
+        for dead in self.dead_owners(key) {
+            self.forget_owner(&claim, dead).await;
         }
-        let opened = taken?;
-        inner.next_slot += u64::from(opened);
-        if let Err(e) = inner.settle(key, opened) {
-            inner.undo_acquire(key, owner.pid, opened);
+        let admission = self.lock().spaces.admit(key, owner, shared, autocreate)?;
+        let opened = match admission {
+            Admission::Joined => None,
+            Admission::Open { path, want } => Some((lock_file(key, &path, want).await?, path)),
+        };
+        if let Err(e) = self.enter(key, owner, shared, autocreate, opened) {
+            let entered = self.lock().spaces.release(key, owner.pid);
+            if let Ok((_, Some(resource))) = entered {
+                run_blocking(move || resource.unlock()).await;
+            }
+            self.lock().record_anyhow("a lock that was refused");
             return Err(LocksError::Record(e));
         }
-        inner.refresh_hold();
-        drop(inner);
         tracing::info!(space = key.space, resource = key.name, guest = owner.name, pid = owner.pid, shared, "acquired");
         self.watch(pid.clone());
         Ok(())
     }
 
     /// Gives one lock of the process back.
-    pub fn release(&self, key: &Key, pid: i32) -> Result<(), LocksError> {
-        let mut inner = self.lock();
-        let (owner, last) = inner.spaces.release(key, pid)?;
-        if let Err(e) = inner.record() {
-            if let Some(resource) = last {
-                inner.spaces.put_back(key, resource);
-            }
-            if let (Some(owner), Some(held)) = (owner, inner.spaces.get_mut(key)) {
-                held.owners.push(owner);
-            }
-            return Err(LocksError::Record(e));
-        }
+    pub async fn release(&self, key: &Key, pid: i32) -> Result<(), LocksError> {
+        let claim = self.claims.take(key).await;
+        let last = self.lock().leave(key, pid)?;
         if let Some(resource) = last {
-            inner.free(resource);
+            self.clone().free(claim, resource).await;
         }
-        inner.refresh_hold();
         tracing::info!(space = key.space, resource = key.name, pid, "released");
         Ok(())
-    }
-
-    /// The registered owner has closed the connection it made itself. An owner that still holds locks has lost the way
-    /// to give them back and is ended, as in libvirt; its locks are free once it is gone.
-    pub fn connection_closed(&self, pid: Pid) {
-        let inner = self.lock();
-        if !inner.spaces.holds((pid.number(), pid.start_time())) {
-            return;
-        }
-        drop(inner);
-        let locks = self.clone();
-        tokio::spawn(async move {
-            // The socket of a process that ends closes just before its pidfd tells.
-            if locks.outlives(&pid, FAREWELL).await {
-                tracing::warn!(pid = pid.number(), "owner closed its connection with locks held: ending it");
-                signal(&pid, Signal::SIGTERM);
-                if locks.outlives(&pid, TERM_GRACE).await {
-                    signal(&pid, Signal::SIGKILL);
-                }
-            }
-        });
     }
 
     /// The descriptors that the next image of this program needs, by name.
@@ -216,37 +205,82 @@ impl Locks {
         all.map(|(name, fd)| Ok((name.to_owned(), fd.try_clone_to_owned()?))).collect()
     }
 
-    /// Frees everything the process holds as soon as it ends.
-    fn watch(&self, pid: Pid) {
-        let key = (pid.number(), pid.start_time());
-        if !self.lock().watched.insert(key) {
-            return;
+    /// Enters what was admitted, and makes it outlive us.
+    fn enter(
+        &self,
+        key: &Key,
+        owner: &Owner,
+        shared: bool,
+        autocreate: bool,
+        opened: Option<(LockFile, std::path::PathBuf)>,
+    ) -> io::Result<()> {
+        let mut inner = self.lock();
+        let fresh = opened.is_some();
+        if let Some((file, path)) = opened {
+            let slot = Slot::new('l', inner.next_slot);
+            inner.next_slot += 1;
+            let owners = vec![owner.clone()];
+            inner.spaces.insert(key, Resource { path, shared, autocreate, owners, slot, file: Some(file) });
+            inner.refresh_hold();
         }
-        let locks = self.clone();
-        tokio::spawn(async move {
-            while let Err(e) = pid.exited().await {
-                tracing::error!(pid = key.0, error = %e, "cannot watch a lock owner");
-                tokio::time::sleep(RETAKE_INTERVAL).await;
-            }
-            let mut inner = locks.lock();
-            inner.bury(key);
-            inner.watched.remove(&key);
-        });
+        inner.record()?;
+        if fresh { inner.keep(key) } else { Ok(()) }
     }
 
-    /// Whether the process is still there, and holds locks, after this time.
-    async fn outlives(&self, pid: &Pid, time: Duration) -> bool {
-        let ended = tokio::time::timeout(time, pid.exited()).await.is_ok();
-        !ended && self.lock().spaces.holds((pid.number(), pid.start_time()))
+    /// Drops the lock of a resource that is out of the table and off the record.
+    async fn free(self, claim: Claim, resource: Resource) {
+        let slot = resource.slot.clone();
+        run_blocking(move || resource.unlock()).await;
+        let mut inner = self.lock();
+        inner.keeper.forget(slot.as_str());
+        inner.refresh_hold();
+        drop(inner);
+        drop(claim);
     }
 
-    /// Tries again and again to get back what was lost in a crash.
-    async fn retake_lost(self) {
-        loop {
-            tokio::time::sleep(RETAKE_INTERVAL).await;
-            if !self.lock().retake() {
-                return;
-            }
+    /// Drops a lock whose release was interrupted by the end of the process before us.
+    async fn finish_release(self, slot: Slot, fd: OwnedFd) {
+        let unlocked = run_blocking(move || LockFile::adopt(fd).drop_lock()).await;
+        if let Err(e) = unlocked {
+            tracing::error!(slot = slot.as_str(), error = %e, "cannot unlock");
+        }
+        self.lock().keeper.forget(slot.as_str());
+    }
+
+    async fn with_free_file(
+        &self,
+        key: &Key,
+        work: fn(&Key, &std::path::Path) -> Result<(), SpaceError>,
+    ) -> Result<(), LocksError> {
+        let _claim = self.claims.take(key).await;
+        let path = self.lock().spaces.free(key)?;
+        let key = key.clone();
+        Ok(run_blocking(move || work(&key, &path)).await?)
+    }
+
+    fn dead_owners(&self, key: &Key) -> Vec<OwnerKey> {
+        let owners: Vec<OwnerKey> = match self.lock().spaces.get(key) {
+            Some(held) => held.owners.iter().map(Owner::key).collect(),
+            None => Vec::new(),
+        };
+        owners.into_iter().filter(|owner| !lives(*owner)).collect()
+    }
+
+    /// Takes a dead owner off a claimed resource.
+    async fn forget_owner(&self, claim: &Claim, owner: OwnerKey) {
+        let last = {
+            let mut inner = self.lock();
+            let last = inner.spaces.forget_owner(claim.key(), owner);
+            // Where the record still names a dead owner it does no harm: the next process checks.
+            inner.record_anyhow("a lock owner that is gone");
+            last
+        };
+        if let Some(resource) = last {
+            let slot = resource.slot.clone();
+            run_blocking(move || resource.unlock()).await;
+            let mut inner = self.lock();
+            inner.keeper.forget(slot.as_str());
+            inner.refresh_hold();
         }
     }
 
@@ -261,67 +295,32 @@ impl Inner {
         self.keeper.record(&state)
     }
 
-    /// Makes a fresh lock outlive us.
-    fn settle(&mut self, key: &Key, opened: bool) -> io::Result<()> {
-        self.record()?;
+    /// Records what has happened already.
+    fn record_anyhow(&mut self, what: &str) {
+        if let Err(e) = self.record() {
+            tracing::error!(error = %e, "the record still shows {what}");
+        }
+    }
+
+    /// Gives the lock's descriptor to the service manager.
+    fn keep(&mut self, key: &Key) -> io::Result<()> {
         match self.spaces.get(key) {
-            Some(Resource { slot, file: Some(file), .. }) if opened => self.keeper.keep(slot.as_str(), file.as_fd()),
+            Some(Resource { slot, file: Some(file), .. }) => self.keeper.keep(slot.as_str(), file.as_fd()),
             _ => Ok(()),
         }
     }
 
-    fn undo_acquire(&mut self, key: &Key, pid: i32, opened: bool) {
-        if let Ok((_, Some(resource))) = self.spaces.release(key, pid) {
-            self.free(resource);
+    /// Takes one entry of a process off the table and the record; returns the resource if that was the last one.
+    fn leave(&mut self, key: &Key, pid: i32) -> Result<Option<Resource>, LocksError> {
+        let (owner, last) = self.spaces.release(key, pid)?;
+        let Err(e) = self.record() else { return Ok(last) };
+        if let Some(resource) = last {
+            self.spaces.insert(key, resource);
         }
-        if let Err(e) = self.record() {
-            tracing::error!(error = %e, opened, "the record still shows a lock that was refused");
+        if let (Some(owner), Some(held)) = (owner, self.spaces.get_mut(key)) {
+            held.owners.push(owner);
         }
-    }
-
-    /// Drops the lock of a resource that is out of the table.
-    fn free(&mut self, resource: Resource) {
-        let Resource { path, shared, autocreate, slot, file, .. } = resource;
-        if let Some(file) = file
-            && let Err(e) = file.unlock(&path, shared, autocreate)
-        {
-            tracing::error!(path = %path.display(), error = %e, "cannot unlock");
-        }
-        self.keeper.forget(slot.as_str());
-    }
-
-    /// The owner is dead: everything it held is free.
-    fn bury(&mut self, key: OwnerKey) {
-        if !self.spaces.holds(key) {
-            return;
-        }
-        let freed = self.spaces.release_owner(key);
-        if let Err(e) = self.record() {
-            // A record that still names a dead owner does no harm: the next process checks.
-            tracing::error!(error = %e, "cannot record that a lock owner is gone");
-        }
-        tracing::info!(pid = key.0, resources = freed.len(), "lock owner is gone, its locks are free");
-        freed.into_iter().for_each(|resource| self.free(resource));
-        self.refresh_hold();
-    }
-
-    /// Whether something is still lost after this attempt.
-    fn retake(&mut self) -> bool {
-        let mut back = Vec::new();
-        let mut lost = false;
-        for (space, name, held) in self.spaces.iter_mut().filter(|(_, _, held)| held.file.is_none()) {
-            match held.retake(space.is_empty()) {
-                Ok(()) => back.push(Key { space: space.into(), name: name.into() }),
-                Err(_) => lost = true,
-            }
-        }
-        for key in back {
-            tracing::warn!(space = key.space, resource = key.name, "a lock that was lost is held again");
-            if let Err(e) = self.settle(&key, true) {
-                tracing::error!(resource = key.name, error = %e, "it would not survive another crash");
-            }
-        }
-        lost
+        Err(LocksError::Record(e))
     }
 
     /// Stays while anything is held.
@@ -335,14 +334,15 @@ impl Inner {
     }
 }
 
-fn lives((number, start_time): OwnerKey) -> bool {
-    Pid::open_verified(number, start_time).is_ok_and(|pid| pid.is_running())
+/// Locks a file, however long its file system takes.
+async fn lock_file(key: &Key, path: &std::path::Path, want: Want) -> Result<LockFile, SpaceError> {
+    let file = path.to_owned();
+    let locked = run_blocking(move || LockFile::acquire(&file, want)).await;
+    locked.map_err(|e| space::refused(key, e, want.autocreate))
 }
 
-fn signal(pid: &Pid, signal: Signal) {
-    if let Err(e) = pid.signal(signal) {
-        tracing::debug!(pid = pid.number(), error = %e, "cannot signal a lock owner");
-    }
+fn lives((number, start_time): OwnerKey) -> bool {
+    Pid::open_verified(number, start_time).is_ok_and(|pid| pid.is_running())
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ async fn load(context: Context) -> anyhow::Result<Services> {
     tracing::info!(crashes = keeper.survives_crashes(), inherited = kept.inherited, "locks outlive this process");
     let idle = context.clone();
     let locks = Locks::start(keeper, kept.record, kept.descriptors, move || Box::new(idle.inhibit()))
+        .await
         .with_context(|| format!("cannot write '{}'", record.display()))?;
     let api = Api::new(locks.clone(), context.shutdown.clone());
     Ok(Services::new().program(Arc::new(LockProgram::new(api))).on_reexec(move || Ok(locks.inheritance()?)))

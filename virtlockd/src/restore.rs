@@ -2,10 +2,11 @@
 //!
 //! For every recorded resource whose owner still lives the lock is taken over with its descriptor, or, where there is
 //! none (no store, and a crash), taken again. A lock that somebody else got in between stays listed as lost, loudly.
+//! Blocks when a lock has to be taken again on a file system that does not answer.
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use host::Pid;
 
@@ -23,10 +24,12 @@ pub struct Restored {
     pub next_slot: u64,
     /// The living owners.
     pub owners: Vec<Pid>,
-    /// Names whose descriptors are of no use any more; already unlocked.
-    pub freed: Vec<(Slot, Option<OwnedFd>)>,
-    /// Names of locks that were taken again, so that the store has no descriptor of them.
-    pub retaken: Vec<Slot>,
+    /// Resources whose owners have ended; still locked.
+    pub ended: Vec<(Key, Resource)>,
+    /// Descriptors of releases that had begun; still locked.
+    pub released: Vec<(Slot, OwnedFd)>,
+    /// Locks that were taken again, so that the store has no descriptor of them.
+    pub retaken: Vec<Key>,
 }
 
 /// Takes up a record and the descriptors that came with it.
@@ -37,7 +40,8 @@ pub fn restore(state: Option<State>, mut descriptors: HashMap<String, OwnedFd>) 
         spaces: Spaces::new(),
         next_slot: state.next_slot,
         owners: Vec::new(),
-        freed: Vec::new(),
+        ended: Vec::new(),
+        released: Vec::new(),
         retaken: Vec::new(),
     };
     for folder in &state.lockspaces {
@@ -52,7 +56,9 @@ pub fn restore(state: Option<State>, mut descriptors: HashMap<String, OwnedFd>) 
         let Some(slot) = Slot::parse('l', &name) else { continue };
         restored.next_slot = restored.next_slot.max(slot.number() + 1);
         if known {
-            restored.finish_release(slot, fd);
+            // The record was written, then we died.
+            tracing::info!(slot = slot.as_str(), "finishing a release that was interrupted");
+            restored.released.push((slot, fd));
         } else {
             restored.take_up_nameless(slot, fd);
         }
@@ -72,53 +78,41 @@ impl Restored {
             _ => false,
         });
         let Entry { space, name, path, shared, autocreate, slot, owners } = entry;
-        let path = PathBuf::from(path);
-        let want = Want { shared, autocreate, follow: space.is_empty() };
-        let stored = fd.is_some();
-        let file = match fd {
-            Some(fd) => LockFile::adopt(fd, shared),
-            None => LockFile::acquire(&path, want),
-        };
+        let (path, key) = (PathBuf::from(path), Key { space, name });
+        let stored = fd.map(LockFile::adopt);
         if owners.is_empty() && !nameless {
-            tracing::info!(resource = name, "lock owner ended while we were away");
-            if let Ok(file) = file {
-                unlock(file, &path, shared, autocreate);
-            }
-            self.freed.push((slot, None));
+            tracing::info!(resource = key.name, "lock owner ended while we were away");
+            // Without its descriptor the lock is gone already.
+            let resource = Resource { path, shared, autocreate, owners, slot, file: stored };
+            self.ended.push((key, resource));
             return;
         }
         let guest = owners.first().map(|owner| owner.name.clone()).unwrap_or_default();
-        let file = match file {
+        let file = stored.or_else(|| {
+            let want = Want { shared, autocreate, follow: key.space.is_empty() };
+            self.take_again(&key, &path, want, &guest)
+        });
+        self.spaces.insert(&key, Resource { path, shared, autocreate, owners, slot, file });
+    }
+
+    /// Takes a lock of which no descriptor was kept.
+    fn take_again(&mut self, key: &Key, path: &Path, want: Want, guest: &str) -> Option<LockFile> {
+        match LockFile::acquire(path, want) {
             Ok(file) => {
-                if !stored {
-                    tracing::warn!(resource = name, guest, "no descriptor of this lock was kept, it was taken again");
-                    self.retaken.push(slot.clone());
-                }
+                tracing::warn!(resource = key.name, guest, "no descriptor of this lock was kept, it was taken again");
+                self.retaken.push(key.clone());
                 Some(file)
             }
             Err(e) => {
-                let holder =
-                    if let LockFileError::Busy(Some(pid)) = &e { format!(" by process {pid}") } else { String::new() };
-                let cause = std::error::Error::source(&e).map(|cause| format!(": {cause}")).unwrap_or_default();
-                tracing::error!(
-                    resource = name,
-                    guest,
-                    "LOCK LOST: {e}{holder}{cause}; the guest may not be alone on its disk"
-                );
+                let why = match &e {
+                    LockFileError::Busy(Some(pid)) => format!("process {pid} has it"),
+                    LockFileError::Busy(None) => "somebody else has it".to_owned(),
+                    LockFileError::Open(cause) | LockFileError::Lock(cause) => format!("cannot {e}: {cause}"),
+                };
+                tracing::error!(resource = key.name, guest, "LOCK LOST: {why}; the guest may not be alone on its disk");
                 None
             }
-        };
-        let resource = Resource { path, shared, autocreate, owners, slot, file };
-        self.spaces.put_back(&Key { space, name }, resource);
-    }
-
-    /// The record was written, then we died: the release had begun.
-    fn finish_release(&mut self, slot: Slot, fd: OwnedFd) {
-        tracing::info!(slot = slot.as_str(), "finishing a release that was interrupted");
-        if let Err(e) = host::lock::unlock(&fd, 0, 1) {
-            tracing::error!(slot = slot.as_str(), error = %e, "cannot unlock");
         }
-        self.freed.push((slot, Some(fd)));
     }
 
     /// Every copy of the record is gone. The lock is kept: who cannot prove that it is free must not free it. The
@@ -127,17 +121,9 @@ impl Restored {
         let path = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
         let name = path.to_string_lossy().into_owned();
         tracing::error!(path = name, "a lock without any record of its owner is kept");
-        // Of two readers neither can have the write lock, so that tells what the lock is.
-        let exclusive = fd.try_clone().ok().and_then(|copy| LockFile::adopt(copy, false).ok());
-        let shared = exclusive.is_none();
-        let file = exclusive.or_else(|| LockFile::adopt(fd, true).ok());
-        let resource = Resource { path, shared, autocreate: false, owners: Vec::new(), slot, file };
-        self.spaces.put_back(&Key { space: String::new(), name }, resource);
-    }
-}
-
-fn unlock(file: LockFile, path: &std::path::Path, shared: bool, autocreate: bool) {
-    if let Err(e) = file.unlock(path, shared, autocreate) {
-        tracing::error!(path = %path.display(), error = %e, "cannot unlock");
+        let file = LockFile::adopt(fd);
+        let shared = file.is_shared().unwrap_or(false);
+        let resource = Resource { path, shared, autocreate: false, owners: Vec::new(), slot, file: Some(file) };
+        self.spaces.insert(&Key { space: String::new(), name }, resource);
     }
 }

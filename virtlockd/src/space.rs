@@ -68,21 +68,27 @@ pub struct Resource {
 }
 
 impl Resource {
-    fn want(&self, follow: bool) -> Want {
-        Want { shared: self.shared, autocreate: self.autocreate, follow }
-    }
-
-    /// Tries to get back a lock that was lost in a crash.
-    pub fn retake(&mut self, follow: bool) -> Result<(), LockFileError> {
-        if self.file.is_none() {
-            self.file = Some(LockFile::acquire(&self.path, self.want(follow))?);
+    /// Drops the lock. May block as long as the file system likes.
+    pub fn unlock(self) {
+        if let Some(file) = self.file
+            && let Err(e) = file.unlock(&self.path, self.shared, self.autocreate)
+        {
+            tracing::error!(path = %self.path.display(), error = %e, "cannot unlock");
         }
-        Ok(())
     }
 }
 
+/// What [`Spaces::admit`] decided.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is one of several readers now.
+    Joined,
+    /// The file has to be locked, then entered by [`Spaces::insert`].
+    Open { path: PathBuf, want: Want },
+}
+
 /// Space and name of a resource.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Folder of the space, "" for the default one.
     pub space: String,
@@ -102,71 +108,43 @@ impl Spaces {
         Spaces { spaces: BTreeMap::from([(String::new(), BTreeMap::new())]) }
     }
 
-    /// Creates the space in folder `path` (0700, with its parents); `exclusive` refuses one that is known already.
-    pub fn create_space(&mut self, path: &str, exclusive: bool) -> Result<(), SpaceError> {
+    /// Whether a space has to be made; `exclusive` refuses one that is known already.
+    pub fn admit_space(&self, path: &str, exclusive: bool) -> Result<bool, SpaceError> {
         if self.spaces.contains_key(path) {
-            return if exclusive { Err(SpaceError::SpaceExists(path.into())) } else { Ok(()) };
+            return if exclusive { Err(SpaceError::SpaceExists(path.into())) } else { Ok(false) };
         }
-        check_path(path)?;
-        match fs::metadata(path) {
-            Ok(found) if !found.is_dir() => return Err(SpaceError::NotADirectory(path.into())),
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-                made.map_err(|source| system(format!("Unable to create lockspace {path}"), source))?;
-            }
-            Err(source) => return Err(system(format!("Unable to read lockspace {path}"), source)),
-        }
-        self.spaces.insert(path.to_owned(), BTreeMap::new());
-        Ok(())
+        check_path(path).map(|()| true)
     }
 
-    /// Makes the file of a resource that nobody holds.
-    pub fn create_resource(&self, key: &Key) -> Result<(), SpaceError> {
-        let path = self.free(key)?;
-        let flags = nix::libc::O_CLOEXEC | if key.space.is_empty() { 0 } else { nix::libc::O_NOFOLLOW };
-        let made =
-            fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
-        made.map_err(|source| system(format!("Unable to create resource {}", key.name), source))?;
-        Ok(())
-    }
-
-    /// Unlinks the file of a resource that nobody holds.
-    pub fn delete_resource(&self, key: &Key) -> Result<(), SpaceError> {
-        match fs::remove_file(self.free(key)?) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(system(format!("Unable to delete lockspace resource {}", key.name), e))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes the lock for `owner`, or adds it to the list of a shared one. `slot` names the descriptor when a file is
-    /// opened; the answer says whether that happened.
-    pub fn acquire(
-        &mut self,
-        key: &Key,
-        owner: Owner,
-        shared: bool,
-        autocreate: bool,
-        slot: Slot,
-    ) -> Result<bool, SpaceError> {
+    /// Path of a resource that must not be held.
+    pub fn free(&self, key: &Key) -> Result<PathBuf, SpaceError> {
         let path = self.locate(key)?;
-        let follow = key.space.is_empty();
-        let resources = self.spaces.get_mut(&key.space).expect("locate found the space");
-        if let Some(held) = resources.get_mut(&key.name) {
-            if !(shared && held.shared) {
-                return Err(SpaceError::Held { name: key.name.clone(), owners: held.owners.clone() });
-            }
-            held.retake(follow).map_err(|e| refused(key, e, held.autocreate))?;
-            held.owners.push(owner);
-            return Ok(false);
+        match self.get(key) {
+            Some(held) => Err(SpaceError::Held { name: key.name.clone(), owners: held.owners.clone() }),
+            None => Ok(path),
         }
-        let want = Want { shared, autocreate, follow };
-        let file = LockFile::acquire(&path, want).map_err(|e| refused(key, e, autocreate))?;
-        let resource = Resource { path, shared, autocreate, owners: vec![owner], slot, file: Some(file) };
-        resources.insert(key.name.clone(), resource);
-        Ok(true)
+    }
+
+    /// Adds `owner` to the list of a shared resource, or says which file has to be locked for it.
+    pub fn admit(&mut self, key: &Key, owner: &Owner, shared: bool, autocreate: bool) -> Result<Admission, SpaceError> {
+        let path = self.locate(key)?;
+        let Some(held) = self.get_mut(key) else {
+            let want = Want { shared, autocreate, follow: key.space.is_empty() };
+            return Ok(Admission::Open { path, want });
+        };
+        if !(shared && held.shared) {
+            return Err(SpaceError::Held { name: key.name.clone(), owners: held.owners.clone() });
+        }
+        if held.file.is_none() {
+            return Err(SpaceError::HeldOutside { name: key.name.clone(), pid: None });
+        }
+        held.owners.push(owner.clone());
+        Ok(Admission::Joined)
+    }
+
+    /// Enters a resource into the table.
+    pub fn insert(&mut self, key: &Key, resource: Resource) {
+        self.spaces.entry(key.space.clone()).or_default().insert(key.name.clone(), resource);
     }
 
     /// Takes one entry of process `pid` off the owner list and returns it; with it the resource when that was the last
@@ -185,26 +163,25 @@ impl Spaces {
         Ok((owner, if last { resources.remove(&key.name) } else { None }))
     }
 
-    /// Takes every entry of a process off all owner lists; returns the resources that nobody holds any more.
-    pub fn release_owner(&mut self, owner: OwnerKey) -> Vec<Resource> {
-        let mut freed = Vec::new();
-        for resources in self.spaces.values_mut() {
-            let mut empty = Vec::new();
-            for (name, held) in resources.iter_mut() {
-                let before = held.owners.len();
-                held.owners.retain(|o| o.key() != owner);
-                if held.owners.is_empty() && before > 0 {
-                    empty.push(name.clone());
-                }
-            }
-            freed.extend(empty.iter().filter_map(|name| resources.remove(name)));
-        }
-        freed
+    /// Takes every entry of a process off the owner list of a resource; returns the resource if nobody holds it any
+    /// more: it is out of the table, but still locked.
+    pub fn forget_owner(&mut self, key: &Key, owner: OwnerKey) -> Option<Resource> {
+        let held = self.get_mut(key)?;
+        let before = held.owners.len();
+        held.owners.retain(|o| o.key() != owner);
+        let last = held.owners.is_empty() && before > 0;
+        if last { self.remove(key) } else { None }
     }
 
-    /// Puts back what [`Spaces::release`] or [`Spaces::acquire`] changed, when the change could not be recorded.
-    pub fn put_back(&mut self, key: &Key, resource: Resource) {
-        self.spaces.entry(key.space.clone()).or_default().insert(key.name.clone(), resource);
+    /// Takes a resource out of the table.
+    pub fn remove(&mut self, key: &Key) -> Option<Resource> {
+        self.spaces.get_mut(&key.space)?.remove(&key.name)
+    }
+
+    /// What the process holds.
+    pub fn held_by(&self, owner: OwnerKey) -> Vec<Key> {
+        let held = self.iter().filter(|(_, _, held)| held.owners.iter().any(|o| o.key() == owner));
+        held.map(|(space, name, _)| Key { space: space.into(), name: name.into() }).collect()
     }
 
     /// Whether the process holds anything.
@@ -234,25 +211,27 @@ impl Spaces {
         })
     }
 
-    /// As [`Spaces::iter`], to change them.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &str, &mut Resource)> {
-        self.spaces.iter_mut().flat_map(|(space, resources)| {
-            resources.iter_mut().map(move |(name, resource)| (space.as_str(), name.as_str(), resource))
-        })
+    /// What is listed without being locked.
+    pub fn lost(&self) -> Vec<Key> {
+        let lost = self.iter().filter(|(_, _, held)| held.file.is_none());
+        lost.map(|(space, name, _)| Key { space: space.into(), name: name.into() }).collect()
     }
 
-    /// Makes a space known without touching its folder, for the start-up.
+    /// The file of a resource that is listed without being locked.
+    pub fn lost_file(&self, key: &Key) -> Option<(PathBuf, Want)> {
+        let held = self.get(key).filter(|held| held.file.is_none())?;
+        let want = Want { shared: held.shared, autocreate: held.autocreate, follow: key.space.is_empty() };
+        Some((held.path.clone(), want))
+    }
+
+    /// Makes a space known; its folder is not touched.
     pub fn remember_space(&mut self, path: &str) {
         self.spaces.entry(path.to_owned()).or_default();
     }
 
-    /// Path of a resource that must not be held.
-    fn free(&self, key: &Key) -> Result<PathBuf, SpaceError> {
-        let path = self.locate(key)?;
-        match self.get(key) {
-            Some(held) => Err(SpaceError::Held { name: key.name.clone(), owners: held.owners.clone() }),
-            None => Ok(path),
-        }
+    /// Takes back [`Spaces::remember_space`].
+    pub fn forget_space(&mut self, path: &str) {
+        self.spaces.remove(path);
     }
 
     /// Path of a resource's file, after checking space and name.
@@ -271,6 +250,37 @@ impl Spaces {
     }
 }
 
+/// Makes the folder of a space, 0700, with its parents. May block as long as the file system likes.
+pub fn make_space(path: &str) -> Result<(), SpaceError> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Err(SpaceError::NotADirectory(path.into())),
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+            made.map_err(|source| system(format!("Unable to create lockspace {path}"), source))
+        }
+        Err(source) => Err(system(format!("Unable to read lockspace {path}"), source)),
+    }
+}
+
+/// Makes the file of a resource. May block.
+pub fn make_file(key: &Key, path: &Path) -> Result<(), SpaceError> {
+    let flags = nix::libc::O_CLOEXEC | if key.space.is_empty() { 0 } else { nix::libc::O_NOFOLLOW };
+    let mut options = fs::OpenOptions::new();
+    let made = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
+    made.map(drop).map_err(|source| system(format!("Unable to create resource {}", key.name), source))
+}
+
+/// Unlinks the file of a resource. May block.
+pub fn remove_file(key: &Key, path: &Path) -> Result<(), SpaceError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(system(format!("Unable to delete lockspace resource {}", key.name), e))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Absolute and without `..`, so that a name means one place whatever the links on the way.
 fn check_path(path: &str) -> Result<(), SpaceError> {
     if path.starts_with('/') && !path.split('/').any(|part| part == "..") {
@@ -285,7 +295,7 @@ fn system(what: String, source: io::Error) -> SpaceError {
 }
 
 /// A file that could not be locked, in the words of the resource.
-fn refused(key: &Key, e: LockFileError, autocreate: bool) -> SpaceError {
+pub fn refused(key: &Key, e: LockFileError, autocreate: bool) -> SpaceError {
     let verb = if autocreate { "open/create" } else { "open" };
     match e {
         LockFileError::Open(source) => system(format!("Unable to {verb} resource {}", file_name(key)), source),

@@ -280,6 +280,40 @@ fn a_guest_that_hangs_up_with_locks_is_ended_and_one_without_is_not() {
 }
 
 #[test]
+fn a_file_that_does_not_open_holds_up_nobody_else() {
+    let bench = Bench::new();
+    let manager = bench.manager();
+    let (stuck, free) = (bench.disk("stuck"), bench.disk("free"));
+    // The kernel makes every open wait for the end of a lease, as a dead server would.
+    let script = "import fcntl, signal, sys\nsignal.signal(signal.SIGIO, signal.SIG_IGN)\nfile = open(sys.argv[1], 'w')\n\
+                  fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)\nprint(flush=True)\nsys.stdin.read()\n";
+    let mut holder = testkit::manager::spawn(
+        Command::new("python3").args(["-c", script, &stuck]).stdin(Stdio::piped()).stdout(Stdio::piped()),
+    )
+    .unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut String::new())
+        .unwrap();
+    let (guest, other) = (Guest::start(), Guest::start());
+    let mut slow = Client::connect(&manager.socket());
+    slow.register(&guest).ok();
+    let path = stuck.clone();
+    let waiting = std::thread::spawn(move || slow.acquire("", &path, 0).ok());
+    let mut client = Client::connect(&manager.socket());
+    client.register(&other).ok();
+    let start = Instant::now();
+    for _ in 0..20 {
+        client.acquire("", &free, 0).ok();
+        client.release("", &free).ok();
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(!waiting.is_finished());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    waiting.join().unwrap();
+    client.acquire("", &stuck, 0).begins(Code::ResourceBusy, 51, "resource busy: Lockspace");
+}
+
+#[test]
 fn libvirts_own_daemon_and_ours_exclude_each_other() {
     const REFERENCE: &str = "/usr/sbin/virtlockd";
     let root = nix::unistd::geteuid().is_root();

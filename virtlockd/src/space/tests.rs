@@ -10,6 +10,38 @@ fn owner(pid: i32) -> Owner {
     Owner { pid, start_time: 10 * pid as u64, uuid: format!("{pid}"), name: format!("guest{pid}"), id: 1, since: 0 }
 }
 
+/// As the service does it: admit, lock, enter. Says whether a file was opened.
+fn acquire(
+    spaces: &mut Spaces,
+    key: &Key,
+    owner: Owner,
+    shared: bool,
+    autocreate: bool,
+    slot: Slot,
+) -> Result<bool, SpaceError> {
+    match spaces.admit(key, &owner, shared, autocreate)? {
+        Admission::Joined => Ok(false),
+        Admission::Open { path, want } => {
+            let file = LockFile::acquire(&path, want).map_err(|e| refused(key, e, autocreate))?;
+            spaces.insert(key, Resource { path, shared, autocreate, owners: vec![owner], slot, file: Some(file) });
+            Ok(true)
+        }
+    }
+}
+
+fn create_space(spaces: &mut Spaces, path: &str, exclusive: bool) -> Result<(), SpaceError> {
+    if spaces.admit_space(path, exclusive)? {
+        make_space(path)?;
+        spaces.remember_space(path);
+    }
+    Ok(())
+}
+
+/// What the end of a process frees.
+fn release_owner(spaces: &mut Spaces, owner: OwnerKey) -> Vec<Resource> {
+    spaces.held_by(owner).iter().filter_map(|key| spaces.forget_owner(key, owner)).collect()
+}
+
 fn slot(number: u64) -> Slot {
     Slot::new('l', number)
 }
@@ -32,7 +64,7 @@ impl Bench {
 
     fn lease(&mut self, name: &str) -> Key {
         let space = self.dir.path().join("space").to_str().unwrap().to_owned();
-        self.spaces.create_space(&space, false).unwrap();
+        create_space(&mut self.spaces, &space, false).unwrap();
         Key { space, name: name.into() }
     }
 }
@@ -41,32 +73,32 @@ impl Bench {
 fn one_exclusive_owner() {
     let mut bench = Bench::new();
     let key = bench.disk("a");
-    assert!(bench.spaces.acquire(&key, owner(1), false, false, slot(1)).unwrap());
+    assert!(acquire(&mut bench.spaces, &key, owner(1), false, false, slot(1)).unwrap());
     for shared in [false, true] {
-        let refused = bench.spaces.acquire(&key, owner(2), shared, false, slot(2)).unwrap_err();
+        let refused = acquire(&mut bench.spaces, &key, owner(2), shared, false, slot(2)).unwrap_err();
         assert!(matches!(refused, SpaceError::Held { owners, .. } if owners == [owner(1)]));
     }
-    assert!(matches!(bench.spaces.create_resource(&key), Err(SpaceError::Held { .. })));
-    assert!(matches!(bench.spaces.delete_resource(&key), Err(SpaceError::Held { .. })));
+    assert!(matches!(bench.spaces.free(&key).and_then(|path| make_file(&key, &path)), Err(SpaceError::Held { .. })));
+    assert!(matches!(bench.spaces.free(&key).and_then(|path| remove_file(&key, &path)), Err(SpaceError::Held { .. })));
     assert!(matches!(bench.spaces.release(&key, 2), Err(SpaceError::NotOwner(2))));
     assert!(bench.spaces.release(&key, 1).unwrap().1.is_some());
     assert!(matches!(bench.spaces.release(&key, 1), Err(SpaceError::NotHeld(_))));
-    assert!(bench.spaces.acquire(&key, owner(2), false, false, slot(3)).unwrap());
+    assert!(acquire(&mut bench.spaces, &key, owner(2), false, false, slot(3)).unwrap());
 }
 
 #[test]
 fn shared_owners_add_up() {
     let mut bench = Bench::new();
     let key = bench.lease("r");
-    assert!(bench.spaces.acquire(&key, owner(1), true, true, slot(1)).unwrap());
-    assert!(!bench.spaces.acquire(&key, owner(2), true, true, slot(2)).unwrap());
-    assert!(!bench.spaces.acquire(&key, owner(1), true, true, slot(3)).unwrap());
-    assert!(matches!(bench.spaces.acquire(&key, owner(3), false, true, slot(4)), Err(SpaceError::Held { .. })));
+    assert!(acquire(&mut bench.spaces, &key, owner(1), true, true, slot(1)).unwrap());
+    assert!(!acquire(&mut bench.spaces, &key, owner(2), true, true, slot(2)).unwrap());
+    assert!(!acquire(&mut bench.spaces, &key, owner(1), true, true, slot(3)).unwrap());
+    assert!(matches!(acquire(&mut bench.spaces, &key, owner(3), false, true, slot(4)), Err(SpaceError::Held { .. })));
     assert!(bench.spaces.release(&key, 1).unwrap().1.is_none());
     assert!(bench.spaces.holds(owner(1).key()));
-    assert!(bench.spaces.release_owner(owner(1).key()).is_empty());
+    assert!(release_owner(&mut bench.spaces, owner(1).key()).is_empty());
     assert!(!bench.spaces.holds(owner(1).key()));
-    let freed = bench.spaces.release_owner(owner(2).key());
+    let freed = release_owner(&mut bench.spaces, owner(2).key());
     assert_eq!(freed.len(), 1);
     assert_eq!(freed[0].slot, slot(1));
 }
@@ -75,9 +107,9 @@ fn shared_owners_add_up() {
 fn a_reused_pid_is_another_owner() {
     let mut bench = Bench::new();
     let key = bench.disk("a");
-    bench.spaces.acquire(&key, owner(7), false, false, slot(1)).unwrap();
-    assert!(bench.spaces.release_owner((7, 71)).is_empty());
-    assert_eq!(bench.spaces.release_owner((7, 70)).len(), 1);
+    acquire(&mut bench.spaces, &key, owner(7), false, false, slot(1)).unwrap();
+    assert!(release_owner(&mut bench.spaces, (7, 71)).is_empty());
+    assert_eq!(release_owner(&mut bench.spaces, (7, 70)).len(), 1);
 }
 
 #[test]
@@ -85,18 +117,24 @@ fn spaces_are_folders() {
     let mut bench = Bench::new();
     let root = bench.dir.path().to_str().unwrap().to_owned();
     let deep = format!("{root}/x/y");
-    bench.spaces.create_space(&deep, true).unwrap();
-    bench.spaces.create_space(&deep, false).unwrap();
-    assert!(matches!(bench.spaces.create_space(&deep, true), Err(SpaceError::SpaceExists(_))));
+    create_space(&mut bench.spaces, &deep, true).unwrap();
+    create_space(&mut bench.spaces, &deep, false).unwrap();
+    assert!(matches!(create_space(&mut bench.spaces, &deep, true), Err(SpaceError::SpaceExists(_))));
     fs::write(format!("{root}/file"), "").unwrap();
-    assert!(matches!(bench.spaces.create_space(&format!("{root}/file"), false), Err(SpaceError::NotADirectory(_))));
+    assert!(matches!(
+        create_space(&mut bench.spaces, &format!("{root}/file"), false),
+        Err(SpaceError::NotADirectory(_))
+    ));
     let missing = Key { space: format!("{root}/none"), name: "r".into() };
-    assert!(matches!(bench.spaces.acquire(&missing, owner(1), false, true, slot(1)), Err(SpaceError::NoSpace(_))));
+    assert!(matches!(
+        acquire(&mut bench.spaces, &missing, owner(1), false, true, slot(1)),
+        Err(SpaceError::NoSpace(_))
+    ));
     let key = Key { space: deep, name: "r".into() };
-    bench.spaces.create_resource(&key).unwrap();
-    bench.spaces.create_resource(&key).unwrap();
-    bench.spaces.delete_resource(&key).unwrap();
-    bench.spaces.delete_resource(&key).unwrap();
+    bench.spaces.free(&key).and_then(|path| make_file(&key, &path)).unwrap();
+    bench.spaces.free(&key).and_then(|path| make_file(&key, &path)).unwrap();
+    bench.spaces.free(&key).and_then(|path| remove_file(&key, &path)).unwrap();
+    bench.spaces.free(&key).and_then(|path| remove_file(&key, &path)).unwrap();
 }
 
 #[test]
@@ -106,25 +144,31 @@ fn names_that_lead_elsewhere_are_refused() {
     for name in ["", ".", "..", "../a", "a/b", "/etc/passwd"] {
         let key = Key { space: space.clone(), name: name.into() };
         assert!(
-            matches!(bench.spaces.acquire(&key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))),
+            matches!(acquire(&mut bench.spaces, &key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))),
             "{name}"
         );
     }
     for name in ["", "a", "./a", "/a/../b", "/.."] {
         let key = Key { space: String::new(), name: name.into() };
         assert!(
-            matches!(bench.spaces.acquire(&key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))),
+            matches!(acquire(&mut bench.spaces, &key, owner(1), false, true, slot(1)), Err(SpaceError::BadName(_))),
             "{name}"
         );
         assert!(
-            name.is_empty() || matches!(bench.spaces.create_space(name, false), Err(SpaceError::BadName(_))),
+            name.is_empty() || matches!(create_space(&mut bench.spaces, name, false), Err(SpaceError::BadName(_))),
             "{name}"
         );
     }
     std::os::unix::fs::symlink("/etc/passwd", format!("{space}/link")).unwrap();
     let link = Key { space, name: "link".into() };
-    assert!(matches!(bench.spaces.acquire(&link, owner(1), false, true, slot(1)), Err(SpaceError::System { .. })));
-    assert!(matches!(bench.spaces.create_resource(&link), Err(SpaceError::System { .. })));
+    assert!(matches!(
+        acquire(&mut bench.spaces, &link, owner(1), false, true, slot(1)),
+        Err(SpaceError::System { .. })
+    ));
+    assert!(matches!(
+        bench.spaces.free(&link).and_then(|path| make_file(&link, &path)),
+        Err(SpaceError::System { .. })
+    ));
 }
 
 #[test]
@@ -133,9 +177,9 @@ fn one_disk_under_two_names() {
     let key = bench.disk("a");
     let link = bench.dir.path().join("b");
     std::os::unix::fs::symlink(&key.name, &link).unwrap();
-    bench.spaces.acquire(&key, owner(1), false, false, slot(1)).unwrap();
+    acquire(&mut bench.spaces, &key, owner(1), false, false, slot(1)).unwrap();
     let other = Key { space: String::new(), name: link.to_str().unwrap().into() };
-    let refused = bench.spaces.acquire(&other, owner(2), false, false, slot(2)).unwrap_err();
+    let refused = acquire(&mut bench.spaces, &other, owner(2), false, false, slot(2)).unwrap_err();
     assert!(matches!(refused, SpaceError::HeldOutside { pid: None, .. }));
 }
 
@@ -169,7 +213,7 @@ proptest! {
                 Step::Acquire { pid, disk, shared } => {
                     let (was_shared, owners) = &mut model[disk];
                     let allowed = owners.is_empty() || (shared && *was_shared);
-                    let got = bench.spaces.acquire(&disks[disk], owner(pid), shared, false, slot(number as u64));
+                    let got = acquire(&mut bench.spaces, &disks[disk], owner(pid), shared, false, slot(number as u64));
                     prop_assert_eq!(got.is_ok(), allowed);
                     if allowed {
                         *was_shared = shared;
@@ -193,7 +237,7 @@ proptest! {
                         owners.retain(|p| *p != pid);
                         freed += usize::from(before > 0 && owners.is_empty());
                     }
-                    prop_assert_eq!(bench.spaces.release_owner(owner(pid).key()).len(), freed);
+                    prop_assert_eq!(release_owner(&mut bench.spaces, owner(pid).key()).len(), freed);
                 }
             }
             for (disk, (shared, owners)) in model.iter().enumerate() {
