@@ -115,10 +115,14 @@ class Suite:
     def __exit__(self, kind, value, trace):
         if kind:
             self.show_logs()
-        self.end_guests()
-        self.stop()
-        self.end_leftovers()
-        self.remove()
+        try:
+            self.end_guests()
+        except (Failure, subprocess.TimeoutExpired) as failure:
+            print(f"guests could not be ended: {failure}", file=sys.stderr)
+        finally:
+            self.stop()
+            self.end_leftovers()
+            self.remove()
 
     def end_guests(self):
         """Stops what a failed test left running."""
