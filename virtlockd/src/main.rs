@@ -46,9 +46,5 @@ async fn load(context: Context) -> anyhow::Result<Services> {
         .await
         .with_context(|| format!("cannot write '{}'", record.display()))?;
     let api = Api::new(locks.clone(), context.shutdown.clone());
-    let last = locks.clone();
-    Ok(Services::new()
-        .program(Arc::new(LockProgram::new(api)))
-        .on_reexec(move || Ok(locks.inheritance()?))
-        .on_close(move || async move { last.leave() }))
+    Ok(Services::new().program(Arc::new(LockProgram::new(api))).on_reexec(move || Ok(locks.inheritance()?)))
 }

@@ -94,7 +94,7 @@ impl Proxy {
     async fn open(&self, call: &Call, args: remote::ConnectOpenArgs) -> Result<()> {
         let client = call.client();
         let session = Session::of(client);
-        if let Err(error) = session::begin_open(&session) {
+        if let Err(error) = session::begin_open(&session, args.flags) {
             self.router.close_main(client);
             return Err(error);
         }

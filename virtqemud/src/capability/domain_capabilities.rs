@@ -1,9 +1,10 @@
 //! The `<domainCapabilities>` document: what one emulator offers for one machine type.
 
+use super::host_model::{self, HostModel};
 use super::emulator::{Capability, CpuModelInfo, Machine, VirtType};
 use super::firmware::Firmware;
 use super::host::HostFacts;
-use crate::cpu::{Policy, Purpose, decode, feature, model};
+use crate::cpu::{Policy, feature, model};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -187,27 +188,9 @@ fn blockers(info: &CpuModelInfo) -> Vec<String> {
 }
 
 fn host_model(w: &mut Writer, q: &Question<'_>, host: &HostFacts) {
-    let facts = q.emulator.accelerated(q.virt).filter(|_| is_x86(q.arch));
-    let decoded = facts.and_then(|facts| Some((facts, facts.host_cpu.as_ref()?))).and_then(|(facts, props)| {
-        // The document tells all features, those that stop migration too.
-        let on = props.iter().filter(|(_, value)| **value == Value::Bool(true)).map(|(name, _)| name);
-        let mut features: BTreeSet<String> =
-            on.chain(&facts.host_cpu_unmigratable).map(|name| feature::from_qemu(name).to_owned()).collect();
-        if !features.contains("arch-capabilities") {
-            // The register that would show these is not there.
-            feature::names_of_msrs().for_each(|name| drop(features.remove(name)));
-        }
-        let number = |name: &str| props.get(name).and_then(Value::as_u64).and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
-        let vendor = match props.get("vendor").and_then(Value::as_str) {
-            Some("GenuineIntel") => Some("Intel"),
-            Some("AuthenticAMD") => Some("AMD"),
-            Some("HygonGenuine") => Some("Hygon"),
-            _ => None,
-        };
-        let known = |name: &str| q.emulator.cpu_model(q.virt, name).is_some();
-        decode(&features, vendor, (number("family"), number("model")), Purpose::Guest, known).map(|decoded| (decoded, vendor))
-    });
-    let Some((decoded, vendor)) = decoded else {
+    // The document tells all features, those that stop migration too.
+    let found = host_model::host_model(q.emulator, q.virt, false);
+    let Some(HostModel { decoded, vendor }) = found else {
         mode(w, "host-model", false, |_| {});
         return;
     };

@@ -56,6 +56,10 @@ fn model(b: &Builder) -> String {
         let _ = write!(text, ",vendor={}", comma(vendor_id));
     }
     for feature in &cpu.features {
+        // No QEMU but 3.1 ever had it, and none could switch it on.
+        if feature.name == "pconfig" {
+            continue;
+        }
         let name = if x86 { to_qemu(&feature.name) } else { feature.name.as_str() };
         match feature.policy {
             Some(FeaturePolicy::Disable | FeaturePolicy::Forbid) => {
@@ -67,7 +71,25 @@ fn model(b: &Builder) -> String {
             Some(FeaturePolicy::Optional) => {}
         }
     }
+    if x86 && cpu.mode == Some(CpuMode::Custom) {
+        let given = |name: &str| cpu.features.iter().any(|f| f.name == name);
+        for name in removed_features(cpu.model.as_deref().unwrap_or("")).iter().filter(|n| !given(n)) {
+            let _ = write!(text, ",{name}=off");
+        }
+    }
     text
+}
+
+/// Features that a model had once and that newer emulators leave out of it: said to be off, so that it is the same model everywhere.
+fn removed_features(model: &str) -> &'static [&'static str] {
+    match model {
+        "Icelake-Client" | "Icelake-Client-noTSX" => &["intel-pt"],
+        "Icelake-Server" | "Icelake-Server-noTSX" => &["intel-pt", "mpx"],
+        "Cascadelake-Server" | "Cascadelake-Server-noTSX" | "Skylake-Client" | "Skylake-Client-IBRS" | "Skylake-Client-noTSX-IBRS"
+        | "Skylake-Server" | "Skylake-Server-IBRS" | "Skylake-Server-noTSX-IBRS" => &["mpx"],
+        "EPYC" | "EPYC-IBPB" | "Dhyana" | "Opteron_G3" => &["monitor"],
+        _ => &[],
+    }
 }
 
 fn timers(text: &mut String, b: &Builder) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::props::Props;
+
 /// Where the monitor's socket is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Endpoint {
@@ -40,6 +42,8 @@ pub struct LaunchInputs {
     /// Numbers in QEMU of other descriptors, by what they are for: `charserial0` (listening socket), `charserial0-source` (file),
     /// `charserial0-log` (log file), `vsock0`. A use without an entry falls back to the path.
     pub fds: BTreeMap<String, i32>,
+    /// Secret objects by id (`libvirt-1-storage-auth-secret0`), encrypted with the guest's master key.
+    pub secrets: BTreeMap<String, Props>,
     /// VNC and SPICE addresses when the definition names none.
     pub vnc_listen: String,
     /// SPICE's.
@@ -77,6 +81,7 @@ impl LaunchInputs {
             short_name,
             interfaces: Vec::new(),
             fds: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             vnc_listen: "127.0.0.1".into(),
             spice_listen: "127.0.0.1".into(),
             chardev_tls_dir: None,

@@ -108,7 +108,7 @@ pub fn backend(b: &Builder, id: &str, wish: &Wish) -> Result<(Props, bool)> {
             props = props.with("hugetlb", true).with("hugetlbsize", page_kib * 1024);
             prealloc |= !wish.no_prealloc;
         }
-    } else if huge.is_some() || wish.path.is_some() || wish.nvdimm || file {
+    } else if huge.is_some() || wish.path.is_some() || wish.nvdimm || file || shared.is_some() {
         let path = match (wish.path, huge) {
             (Some(path), _) => path.to_owned(),
             (None, Some((_, mount))) => {
@@ -126,11 +126,7 @@ pub fn backend(b: &Builder, id: &str, wish: &Wish) -> Result<(Props, bool)> {
         props = Props::object("memory-backend-ram", id);
     }
     let special = props.get("qom-type").and_then(Value::as_str) != Some("memory-backend-ram");
-    if special || wish.access.is_some() || cell.is_some_and(|c| c.access.is_some()) {
-        props = props.maybe("share", shared.map(|s| s == MemoryAccess::Shared));
-    } else if shared == Some(MemoryAccess::Shared) {
-        props = props.with("share", true);
-    }
+    props = props.maybe("share", shared.map(|s| s == MemoryAccess::Shared));
     if wish.system && special {
         // Since QEMU 4.0 the block's name would hold the whole path, which older guests do not migrate to.
         props = props.with("x-use-canonical-path-for-ramblock-id", false);

@@ -1,6 +1,36 @@
 //! The text of `domxml-to-native qemu-argv`.
 
+use conf::domain::DomainDef;
+use conf::domain::device::graphics::Graphics;
+use conf::domain::device::info::DeviceInfo;
+use conf::domain::device::interface::{BackendOptions, InterfaceKind, InterfaceSource, NetDriverOptions};
+
 use super::plan::LaunchPlan;
+
+/// Makes every interface one that QEMU can be told of without anything prepared on the host: a plain tap, of which only the card's
+/// model, MAC address and script are left. Its address is to be assigned anew.
+pub fn generalize(def: &mut DomainDef) {
+    for interface in &mut def.devices.interfaces {
+        interface.kind = InterfaceKind::Ethernet;
+        interface.source = InterfaceSource::Ethernet;
+        interface.driver = NetDriverOptions::default();
+        interface.backend = BackendOptions::default();
+        interface.info = DeviceInfo::default();
+        interface.teaming = None;
+        interface.mtu = None;
+        interface.sndbuf = None;
+        interface.ips.clear();
+        interface.actual = None;
+    }
+    // Ports that would be chosen at the start.
+    for graphics in &mut def.devices.graphics {
+        match &mut graphics.graphics {
+            Graphics::Vnc(vnc) if vnc.autoport => vnc.port = 5900,
+            Graphics::Spice(spice) if spice.autoport => spice.port = 5901,
+            _ => {}
+        }
+    }
+}
 
 /// Environment, program and arguments on one line, as a shell would take them.
 pub fn text(plan: &LaunchPlan) -> String {

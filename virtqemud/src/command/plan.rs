@@ -106,6 +106,7 @@ fn environment(def: &DomainDef, inputs: &LaunchInputs) -> Vec<(String, String)> 
 
 fn board(b: &mut Builder) -> Result<()> {
     b.option("-name", format!("guest={},debug-threads=on", escape::comma(&b.def.name)));
+    misc::deprecation(b);
     b.flag("-S");
     let key = Props::object("secret", "masterKey0").with("format", "raw").with("file", format!("{}/master-key.aes", b.inputs.domain_dir));
     b.object(&key);
@@ -122,6 +123,7 @@ fn board(b: &mut Builder) -> Result<()> {
     let uuid = uuid::Uuid::from_bytes(b.def.hwuuid.unwrap_or(b.def.uuid));
     b.option("-uuid", uuid.hyphenated().to_string());
     boot::sysinfo(b);
+    misc::generation_id(b);
     if b.def.devices.graphics.is_empty() {
         b.option("-display", "none");
     }
@@ -150,6 +152,7 @@ fn devices(b: &mut Builder) -> Result<()> {
     controller::build(b)?;
     memory_device::build(b)?;
     hub::build(b)?;
+    controller::build_readers(b)?;
     disk::build(b)?;
     filesystem::build(b)?;
     interface::build(b)?;
@@ -174,7 +177,6 @@ fn devices(b: &mut Builder) -> Result<()> {
     rng::build(b)?;
     misc::nvram(b)?;
     misc::vmcoreinfo(b);
-    misc::generation_id(b);
     for argument in b.def.qemu.iter().flat_map(|q| q.args.clone()) {
         b.flag(&argument);
     }
@@ -188,6 +190,5 @@ fn devices(b: &mut Builder) -> Result<()> {
     misc::pstore(b)?;
     misc::async_teardown(b);
     b.option("-msg", "timestamp=on");
-    misc::deprecation(b);
     Ok(())
 }

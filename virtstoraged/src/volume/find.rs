@@ -1,7 +1,6 @@
 //! Volumes by name, key and path; what a volume is now.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use conf::pool::sanitize_path;
 use conf::volume::VolumeDef;
@@ -11,9 +10,6 @@ use super::open;
 use crate::driver::Driver;
 use crate::pool::Pool;
 use crate::scan;
-
-/// How long a document or figures wait for the storage.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 fn none(detail: String) -> Error {
     Error::new(Domain::Storage, Code::NoStorageVol, detail)
@@ -62,7 +58,6 @@ impl Pool {
     }
 
     async fn look_for(&self, name: &str) -> Result<Arc<VolumeDef>> {
-        self.require_answering()?;
         let name = name.to_owned();
         self.turn(move |state| {
             state.require_active()?;
@@ -78,19 +73,18 @@ impl Pool {
         .await
     }
 
-    /// The volume with its sizes, owner and times of now; those of the last look when the storage does not answer soon.
+    /// The volume with its sizes, owner and times of now.
     pub(crate) async fn volume_now(&self, name: &str) -> Result<VolumeDef> {
         let view = self.view();
         let known = self.volume(name).await?;
-        let fallback = known.clone();
         let path = known.path().to_owned();
-        let look = move || {
+        host::run_blocking(move || {
             let folder = open(&view.def)?;
             scan::update(&folder, &known).map_err(|e| match e.kind() {
                 std::io::ErrorKind::NotFound => none(format!("no storage vol with matching path '{path}'")),
                 _ => super::system(&e, format!("cannot open volume '{path}'")),
             })
-        };
-        self.gate.run(LOOK_LIMIT, look).await.unwrap_or_else(|| Ok((*fallback).clone()))
+        })
+        .await
     }
 }

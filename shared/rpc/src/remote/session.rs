@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// `VIR_CONNECT_RO`.
 const OPEN_READ_ONLY: u32 = 1;
+/// `VIR_CONNECT_NO_ALIASES`: concerns the client library alone.
+const OPEN_NO_ALIASES: u32 = 2;
 const FEATURE_FD_PASSING: i32 = 8;
 const FEATURE_KEEPALIVE: i32 = 10;
 const FEATURE_EVENT_CALLBACK: i32 = 14;
@@ -61,15 +63,12 @@ impl Session {
 }
 
 /// The checks of `CONNECT_OPEN` that do not depend on the driver. A second open fails and drops the first.
-///
-/// Of the flags only `VIR_CONNECT_RO` means anything here. libvirt's client sends bits of its own besides (4 for a session
-/// whose daemon it may start), and libvirt's daemon does not look at them.
-pub fn begin_open(session: &Session) -> Result<()> {
+pub fn begin_open(session: &Session, flags: u32) -> Result<()> {
     if session.is_open() {
         session.set_uri(None);
         return Err(Error::new(Domain::Rpc, Code::InternalError, "connection already open"));
     }
-    Ok(())
+    error::check_flags(Domain::None, "virConnectOpenInternal", flags, OPEN_READ_ONLY | OPEN_NO_ALIASES)
 }
 
 /// Whether the flags of `CONNECT_OPEN` ask for looking only.
@@ -142,7 +141,7 @@ impl Shared {
 impl remote::Connection<Call> for Shared {
     async fn connect_open(&self, call: &Call, args: remote::ConnectOpenArgs) -> Result<()> {
         let session = Session::of(call.client());
-        begin_open(&session)?;
+        begin_open(&session, args.flags)?;
         let name = args.name.filter(|name| !name.is_empty()).unwrap_or_else(|| self.config.default_uri());
         self.check_uri(&name)?;
         if wants_read_only(args.flags) {

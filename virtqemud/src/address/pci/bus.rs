@@ -78,9 +78,10 @@ impl Bus {
         let auto = Connect::AUTOASSIGN;
         let plug = if hotplug { Connect::HOTPLUGGABLE } else { Connect::default() };
         let (offers, first_slot, last_slot) = match model {
-            M::PciRoot => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE).or(Connect::PCI_EXPANDER_BUS), 1, 31),
+            // Its own switch is about ACPI in the guest, not about what may sit there.
+            M::PciRoot => (auto.or(Connect::HOTPLUGGABLE).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE).or(Connect::PCI_EXPANDER_BUS), 1, 31),
             M::PciBridge | M::PcieToPciBridge => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 1, 31),
-            M::PciExpanderBus => (plug.or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 0, 31),
+            M::PciExpanderBus => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 0, 31),
             M::PcieRoot => (
                 auto.or(Connect::PCIE_DEVICE)
                     .or(Connect::PCIE_ROOT_PORT)
@@ -95,7 +96,7 @@ impl Bus {
                 (auto.or(plug).or(Connect::PCIE_DEVICE).or(Connect::PCIE_SWITCH_UPSTREAM_PORT).or(Connect::PCIE_TO_PCI_BRIDGE), 0, 0)
             }
             M::PcieSwitchUpstreamPort => (auto.or(Connect::PCIE_SWITCH_DOWNSTREAM_PORT), 0, 31),
-            M::PcieExpanderBus => (Connect::PCIE_ROOT_PORT.or(Connect::DMI_TO_PCI_BRIDGE), 0, 31),
+            M::PcieExpanderBus => (auto.or(Connect::PCIE_ROOT_PORT).or(Connect::DMI_TO_PCI_BRIDGE), 0, 31),
             _ => return None,
         };
         Some(Bus { model: Some(model), offers, first_slot, last_slot, functions: [0; 32], aggregate: 0 })

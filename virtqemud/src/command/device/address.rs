@@ -9,6 +9,14 @@ use crate::command::props::Props;
 
 /// Alias of a controller by kind and number.
 pub fn controller_alias(def: &DomainDef, kind: ControllerKind, number: u32) -> String {
+    // What the chip set brings has the names that QEMU gives, whatever the user calls it.
+    match kind {
+        ControllerKind::Pci if number == 0 && machine::has_pcie_root(def) => return "pcie.0".into(),
+        ControllerKind::Pci if number == 0 => return "pci.0".into(),
+        ControllerKind::Ide if number == 0 && machine::has_builtin_ide(def) => return "ide".into(),
+        ControllerKind::Sata if number == 0 && machine::is_q35(def) => return "ide".into(),
+        _ => {}
+    }
     let found = def.devices.controllers.iter().find(|c| c.kind == kind && c.number() == number);
     found.and_then(|c| c.info.alias.clone()).unwrap_or_else(|| match kind {
         ControllerKind::Pci => format!("pci.{number}"),

@@ -1,6 +1,6 @@
 //! Channels between guest and host.
 
-use conf::domain::device::chardev::{Chardev, ChannelTarget};
+use conf::domain::device::chardev::{ChannelDef, ChannelTarget, Chardev};
 use conf::domain::device::controller::ControllerKind;
 use conf::domain::device::info::{Address, DeviceInfo};
 use conf::domain::DomainDef;
@@ -14,7 +14,12 @@ use crate::command::props::Props;
 pub fn build(b: &mut Builder) -> Result<()> {
     let def = b.def;
     for channel in &def.devices.channels {
-        let id = chardev::build(b, &channel.source, &alias(&channel.info))?;
+        let mut source = channel.source.clone();
+        if let Chardev::Unix { path: path @ None, listen, .. } = &mut source.backend {
+            *path = Some(path_of(b, channel));
+            *listen = true;
+        }
+        let id = chardev::build(b, &source, &alias(&channel.info))?;
         match &channel.target {
             ChannelTarget::Guestfwd { address, port } => {
                 b.option("-netdev", format!("user,guestfwd=tcp:{address}:{port}-chardev:{id},id={}", alias(&channel.info)));
@@ -29,6 +34,15 @@ pub fn build(b: &mut Builder) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where a channel's socket is when the definition names no place: the guest's own directory, by the channel's name.
+fn path_of(b: &Builder, channel: &ChannelDef) -> String {
+    let name = match &channel.target {
+        ChannelTarget::Virtio { name, .. } | ChannelTarget::Xen { name, .. } => name.clone().unwrap_or_else(|| alias(&channel.info)),
+        ChannelTarget::Guestfwd { .. } => alias(&channel.info),
+    };
+    format!("{}/channel/{}/{name}", b.inputs.run_dir, b.inputs.short_name)
 }
 
 /// A port of a virtio-serial controller.

@@ -20,7 +20,6 @@ const ORDER: &[ControllerKind] = &[
     ControllerKind::Ide,
     ControllerKind::Sata,
     ControllerKind::VirtioSerial,
-    ControllerKind::Ccid,
 ];
 
 /// Properties of chip set devices that cannot be given with `-device`.
@@ -42,10 +41,19 @@ pub fn globals(b: &mut Builder) {
     }
 }
 
-/// Every controller that the chip set does not bring.
+/// Smart card readers, which are USB devices and may sit on a hub.
+pub fn build_readers(b: &mut Builder) -> Result<()> {
+    build_kinds(b, &[ControllerKind::Ccid])
+}
+
+/// Every other controller that the chip set does not bring.
 pub fn build(b: &mut Builder) -> Result<()> {
+    build_kinds(b, ORDER)
+}
+
+fn build_kinds(b: &mut Builder, kinds: &[ControllerKind]) -> Result<()> {
     let def = b.def;
-    for kind in ORDER {
+    for kind in kinds {
         for controller in def.devices.controllers.iter().filter(|c| c.kind == *kind && !built_in(def, c)) {
             if let Some(props) = props(def, controller)? {
                 b.device(props);

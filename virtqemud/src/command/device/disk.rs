@@ -4,7 +4,7 @@ use conf::domain::DomainDef;
 use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::disk::{Cache, DiskBus, DiskDef, DiskDevice, DiskModel, ErrorPolicy, GeometryTranslation};
 use conf::domain::device::info::Address;
-use conf::domain::device::source::SourceKind;
+use conf::domain::device::source::{Protocol, SourceKind, StorageSource};
 use error::Result;
 use serde_json::Value;
 
@@ -20,6 +20,10 @@ pub fn build(b: &mut Builder) -> Result<()> {
     floppy_controller(b);
     let def = b.def;
     for (number, disk) in def.devices.disks.iter().enumerate() {
+        // Its overlay is made while the guest is paused; the disk is plugged then.
+        if disk.transient && disk.transient_share_backing == Some(true) {
+            continue;
+        }
         if disk.bus == Some(DiskBus::Sd) {
             let index = names::disk_index(&disk.dst).unwrap_or(0);
             b.option("-drive", format!("{}if=sd,index={index}", legacy_drive(&disk.source)?));
@@ -28,12 +32,41 @@ pub fn build(b: &mut Builder) -> Result<()> {
         if disk.source.kind == SourceKind::VhostUser {
             vhost_user(b, disk)?;
         } else {
+            credentials(b, &disk.source)?;
             for node in nodes(disk)? {
                 b.json("-blockdev", &node);
             }
         }
         let bootindex = b.boot.disk(number);
         b.device(props(def, disk, bootindex)?);
+    }
+    Ok(())
+}
+
+/// TLS credentials and secrets that the chain's nodes refer to.
+fn credentials(b: &mut Builder, source: &StorageSource) -> Result<()> {
+    if let Some(Some(backing)) = &source.backing {
+        credentials(b, backing)?;
+    }
+    let prefix = format!("libvirt-{}", source.index);
+    if source.tls == Some(true) {
+        let object = Props::object("tls-creds-x509", format!("obj{prefix}-storage_tls0"))
+            .with("dir", "/etc/pki/qemu")
+            .with("endpoint", "client")
+            .with("verify-peer", true);
+        b.object(&object);
+    }
+    let wanted = [
+        (source.auth.is_some() && !matches!(source.protocol, Some(Protocol::Ssh)), format!("{prefix}-storage-auth-secret0")),
+        (source.encryption.is_some(), format!("{prefix}-format-encryption-secret0")),
+        (!source.cookies.is_empty(), format!("{prefix}-storage-httpcookie-secret0")),
+    ];
+    for (_, id) in wanted.into_iter().filter(|(needed, _)| *needed) {
+        match b.inputs.secrets.get(&id) {
+            Some(object) => b.object(object),
+            None if b.inputs.shown_only => {}
+            None => return Err(unsupported(format!("secret '{id}' is not available"))),
+        }
     }
     Ok(())
 }

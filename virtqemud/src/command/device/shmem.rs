@@ -16,12 +16,16 @@ pub fn build(b: &mut Builder) -> Result<()> {
     let def = b.def;
     for shmem in &def.devices.shmems {
         let id = alias(&shmem.info);
-        let props = if shmem.model == Some(ShmemModel::IvshmemDoorbell) || shmem.server.is_some() {
-            doorbell(b, shmem, &id)
+        if shmem.model == Some(ShmemModel::IvshmemDoorbell) || shmem.server.is_some() {
+            // The server's socket comes after the device here, as libvirt has it; QEMU creates back ends first anyway.
+            b.device(address::place(doorbell(shmem, &id), def, &shmem.info));
+            let made = format!("/var/lib/libvirt/shmem-{}-sock", shmem.name);
+            let path = shmem.server.clone().flatten().unwrap_or(made);
+            b.option("-chardev", format!("socket,id=char{id},path={}", comma(&path)));
         } else {
-            plain(b, shmem, &id)
-        };
-        b.device(address::place(props, def, &shmem.info));
+            let props = plain(b, shmem, &id);
+            b.device(address::place(props, def, &shmem.info));
+        }
     }
     Ok(())
 }
@@ -37,10 +41,7 @@ fn plain(b: &mut Builder, shmem: &ShmemDef, id: &str) -> Props {
     Props::driver("ivshmem-plain").with("id", id).with("memdev", object).maybe("master", master)
 }
 
-fn doorbell(b: &mut Builder, shmem: &ShmemDef, id: &str) -> Props {
-    let made = format!("/var/lib/libvirt/shmem-{}-sock", shmem.name);
-    let path = shmem.server.clone().flatten().unwrap_or(made);
-    b.option("-chardev", format!("socket,id=char{id},path={}", comma(&path)));
+fn doorbell(shmem: &ShmemDef, id: &str) -> Props {
     let msi = shmem.msi.unwrap_or_default();
     let master = shmem.role.map(|r| on_off(r == ShmemRole::Master));
     Props::driver("ivshmem-doorbell")
