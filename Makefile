@@ -4,6 +4,7 @@ SYSCONFDIR ?= /etc
 SBINDIR    ?= $(PREFIX)/sbin
 MANDIR     ?= $(PREFIX)/share/man
 LIBDIR     ?= $(PREFIX)/lib
+LIBEXECDIR ?= $(PREFIX)/libexec
 UNITDIR    ?= $(LIBDIR)/systemd/system
 DESTDIR    ?=
 CARGO      ?= cargo
@@ -32,6 +33,7 @@ test:
 	$(CARGO) test --workspace
 	tests/guest/build.sh target/guest
 	$(ALONE) $(PYTHON) -m pytest -q -p no:cacheprovider tests/blackbox
+	tests/systemd/run target/debug -q
 
 # Beside libvirt's own daemons and bare QEMU, in one run, as ratios.
 bench:
@@ -44,13 +46,14 @@ build:
 
 # Lays everything out below DESTDIR. Configuration that is there already is left as it is.
 install: build
-	$(INSTALL) -d -m 0755 "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(MANDIR)/man8" \
+	$(INSTALL) -d -m 0755 "$(DESTDIR)$(SBINDIR)" "$(DESTDIR)$(LIBEXECDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(MANDIR)/man8" \
 	    "$(DESTDIR)$(LIBDIR)/sysusers.d" "$(DESTDIR)$(LIBDIR)/tmpfiles.d" "$(DESTDIR)$(LIBDIR)/systemd/system-preset" \
 	    "$(DESTDIR)$(SYSCONFDIR)/libvirt"
 	for daemon in $(DAEMONS); do \
 	    $(INSTALL) -m 0755 "$(BUILD)/$$daemon" "$(DESTDIR)$(SBINDIR)/$$daemon" || exit 1; \
 	    $(INSTALL) -m 0644 "docs/man/$$daemon.8" "$(DESTDIR)$(MANDIR)/man8/$$daemon.8" || exit 1; \
 	done
+	$(INSTALL) -m 0755 "$(BUILD)/libvirt_leaseshelper" "$(DESTDIR)$(LIBEXECDIR)/libvirt_leaseshelper"
 	for unit in systemd/*.service systemd/*.socket; do \
 	    to="$(DESTDIR)$(UNITDIR)/$${unit##*/}"; \
 	    sed 's#/usr/sbin/virt#$(SBINDIR)/virt#' "$$unit" >"$$to" && chmod 0644 "$$to" || exit 1; \

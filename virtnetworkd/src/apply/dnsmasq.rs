@@ -75,16 +75,15 @@ pub async fn start(folders: &Folders, name: &str, bridge: &str) -> Result<Pid> {
     })
 }
 
-/// The program that keeps the lease record: beside us in a build tree, else where libvirt has it.
+/// The program that keeps the lease record: beside us in a build tree, in the libexec folder of where we are installed,
+/// else where libvirt has it.
 fn helper() -> PathBuf {
     const NAME: &str = "libvirt_leaseshelper";
     let exe = std::env::current_exe().unwrap_or_default();
-    let beside = exe.with_file_name(NAME);
-    if beside.is_file() {
-        return beside;
-    }
-    let places = ["/usr/libexec", "/usr/lib/libvirt"].map(|folder| Path::new(folder).join(NAME));
-    places.iter().find(|p| p.is_file()).unwrap_or(&places[1]).clone()
+    let installed = exe.ancestors().nth(2).unwrap_or(Path::new("/usr")).join("libexec");
+    let beside = exe.parent().unwrap_or(Path::new("/usr/sbin")).to_owned();
+    let places = [beside, installed, "/usr/libexec".into(), "/usr/lib/libvirt".into()].map(|folder| folder.join(NAME));
+    places.iter().find(|p| p.is_file()).unwrap_or(&places[3]).clone()
 }
 
 /// The running dnsmasq of the network.
