@@ -240,8 +240,8 @@ impl Driver {
     pub async fn define(&self, text: &str) -> Result<Network> {
         let mut def = NetworkDef::parse(text)?;
         let _admission = self.admission.lock().await;
-        let (uuid, existing) = self.admit(&mut def)?;
         self.complete(&mut def).await?;
+        let (uuid, existing) = self.admit(&mut def)?;
         let network = match existing {
             Some(network) => network,
             None => self.make(&def.name.clone(), uuid)?,
@@ -257,13 +257,13 @@ impl Driver {
     pub async fn create(&self, text: &str) -> Result<Network> {
         let mut def = NetworkDef::parse(text)?;
         let _admission = self.admission.lock().await;
+        self.complete(&mut def).await?;
         let (uuid, existing) = self.admit(&mut def)?;
         if let Some(network) = &existing
             && network.view().active()
         {
             return Err(invalid(format!("network is already active as '{}'", network.name())));
         }
-        self.complete(&mut def).await?;
         let network = match existing {
             Some(network) => network,
             None => self.make(&def.name.clone(), uuid)?,

@@ -53,6 +53,10 @@ impl Links {
     /// # Errors
     /// SYSTEM_ERROR.
     pub async fn index(&self, name: &str) -> Result<Option<u32>> {
+        // the kernel calls a name that cannot be an error, not an absence
+        if name.len() >= nix::libc::IFNAMSIZ {
+            return Ok(None);
+        }
         let mut links = self.handle.link().get().match_name(name.to_owned()).execute();
         match links.try_next().await {
             Ok(link) => Ok(link.map(|l| l.header.index)),

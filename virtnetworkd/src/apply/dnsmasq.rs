@@ -11,9 +11,8 @@ use error::{Code, Domain, Error, Result};
 use host::Pid;
 use nix::sys::signal::Signal;
 use object::file::write_atomic;
-use tokio::process::Command;
 
-use super::process::run;
+use super::process::{run, tool};
 use crate::folders::Folders;
 use crate::plan::dnsmasq::DnsmasqPlan;
 
@@ -58,7 +57,7 @@ pub fn remove_files(folders: &Folders, name: &str, bridge: &str) {
 /// # Errors
 /// Its complaint, such as an address that is in use.
 pub async fn start(folders: &Folders, name: &str, bridge: &str) -> Result<Pid> {
-    let mut command = Command::new("dnsmasq");
+    let mut command = tool("dnsmasq");
     command.env("VIR_BRIDGE_NAME", bridge);
     if let Some(root) = &folders.root {
         command.env("VIRTD_ROOT", root);

@@ -5,7 +5,7 @@ use error::{Code, Domain, Error, Result};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::process::run;
+use super::process::{run, tool};
 use crate::plan::firewall::{Family, Rule, base, delete, insert};
 
 /// A rule as nft lists it.
@@ -16,26 +16,30 @@ struct Listed {
 }
 
 fn nft(arguments: &[&str]) -> Command {
-    let mut command = Command::new("nft");
+    let mut command = tool("nft");
     command.args(arguments);
     command
 }
 
 /// Replaces the rules marked `mark` by `rules`. Packets meet the old rules or the new ones, never none.
 ///
+/// `known` is `None` for a network that has no rules yet.
+///
 /// A host without IPv6 tables is fine when no rule needs them.
 ///
 /// # Errors
 /// nft's complaint; the rules are then as before.
-pub async fn replace(mark: &str, known: &[RuleHandle], rules: &[Rule]) -> Result<Vec<RuleHandle>> {
+pub async fn replace(mark: &str, known: Option<&[RuleHandle]>, rules: &[Rule]) -> Result<Vec<RuleHandle>> {
     let mut text = String::new();
     for family in [Family::Ip, Family::Ip6] {
         if family == Family::Ip || rules.iter().any(|r| r.family == family) {
             text.push_str(&base(family));
         }
     }
-    for old in find(mark, known).await? {
-        text.push_str(&delete(&old.family, &old.chain, old.handle));
+    if let Some(known) = known {
+        for old in find(mark, known).await? {
+            text.push_str(&delete(&old.family, &old.chain, old.handle));
+        }
     }
     for rule in rules {
         text.push_str(&insert(rule, mark));
@@ -54,46 +58,45 @@ pub async fn replace(mark: &str, known: &[RuleHandle], rules: &[Rule]) -> Result
 /// nft's complaint.
 pub async fn remove(mark: &str, known: &[RuleHandle]) -> Result<()> {
     let mut text = String::new();
-    for old in find(mark, known).await? {
-        text.push_str(&delete(&old.family, &old.chain, old.handle));
+    for family in [Family::Ip, Family::Ip6] {
+        let Some(rules) = list(family).await? else { continue };
+        let (ours, others): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| is_ours(rule, mark, known));
+        if others.iter().all(|rule| rule.at.chain == "forward") {
+            text.push_str(&format!("delete table {} {TABLE}\n", family.word()));
+        } else {
+            text.extend(ours.iter().map(|rule| delete(&rule.at.family, &rule.at.chain, rule.at.handle)));
+        }
     }
     if !text.is_empty() {
         run(nft(&["-f", "-"]), Some(&text)).await?;
     }
-    for family in [Family::Ip, Family::Ip6] {
-        let Some(rules) = list(family).await? else { continue };
-        if rules.iter().all(|r| r.at.chain == "forward") {
-            run(nft(&["delete", "table", family.word(), TABLE]), None).await?;
-        }
-    }
     Ok(())
+}
+
+fn is_ours(rule: &Listed, mark: &str, known: &[RuleHandle]) -> bool {
+    match &rule.comment {
+        Some(comment) => comment == mark,
+        None => known.contains(&rule.at) && rule.at.chain != "forward",
+    }
 }
 
 /// Rules of one network, by mark or, where there is no mark, by the numbers that the state file remembers.
 async fn find(mark: &str, known: &[RuleHandle]) -> Result<Vec<RuleHandle>> {
     let mut found = Vec::new();
     for family in [Family::Ip, Family::Ip6] {
-        for rule in list(family).await?.unwrap_or_default() {
-            let ours = match &rule.comment {
-                Some(comment) => comment == mark,
-                None => known.contains(&rule.at),
-            };
-            if ours {
-                found.push(rule.at);
-            }
-        }
+        let rules = list(family).await?.unwrap_or_default();
+        found.extend(rules.into_iter().filter(|rule| is_ours(rule, mark, known)).map(|rule| rule.at));
     }
     Ok(found)
 }
 
 /// The rules of our table; `None` when there is no such table.
 async fn list(family: Family) -> Result<Option<Vec<Listed>>> {
-    let tables = run(nft(&["-j", "list", "tables", family.word()]), None).await?;
-    let present = objects(&tables)?.iter().any(|o| o.get("table").and_then(|t| t.get("name")).and_then(Value::as_str) == Some(TABLE));
-    if !present {
-        return Ok(None);
-    }
-    let text = run(nft(&["-j", "-a", "list", "table", family.word(), TABLE]), None).await?;
+    let text = match run(nft(&["-j", "-a", "list", "table", family.word(), TABLE]), None).await {
+        Ok(text) => text,
+        Err(e) if e.message.contains("No such file or directory") => return Ok(None),
+        Err(e) => return Err(e),
+    };
     Ok(Some(objects(&text)?.iter().filter_map(|o| o.get("rule").and_then(listed)).collect()))
 }
 

@@ -12,6 +12,14 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How much of a tool's complaint goes into an error.
 const COMPLAINT_MAX: usize = 2048;
 
+/// A tool of the host: found in PATH or where administrators' tools are, which a daemon's PATH may lack.
+pub fn tool(name: &str) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(Into::into));
+    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    Command::new(found.unwrap_or_else(|| name.into()))
+}
+
 /// Runs `command` with `input` on its standard input; returns what it printed.
 ///
 /// # Errors

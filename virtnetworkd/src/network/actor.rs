@@ -122,6 +122,7 @@ impl State {
         if self.live.is_some() {
             return Err(invalid("network is already active"));
         }
+        let def = Arc::new(with_nat_ports((*def).clone()));
         self.bring_up(&def).await?;
         self.started = Instant::now();
         self.backoff = BACKOFF_MIN;
@@ -377,6 +378,14 @@ impl State {
             }
         }
     }
+}
+
+/// The definition as it runs: a NAT network that names no source ports takes those above the privileged ones.
+fn with_nat_ports(mut def: NetworkDef) -> NetworkDef {
+    if let Some(forward) = def.forward.as_mut().filter(|f| f.mode == conf::network::ForwardMode::Nat) {
+        forward.nat.ports.get_or_insert((1024, 65535));
+    }
+    def
 }
 
 /// Which definitions flags mean, as `virNetworkObjUpdateModificationImpact` has it.

@@ -27,6 +27,7 @@ impl State {
             return self.save_status(def, false).await;
         }
         let bridge = Self::bridge(def).to_owned();
+        plan::dnsmasq::check(def)?;
         route::check(def, &bridge)?;
         let links = Links::open()?;
         if links.index(&bridge).await?.is_some() {
@@ -67,10 +68,12 @@ impl State {
             sysctl::enable_forwarding(v6)?;
         }
         self.apply_rules(def).await?;
-        if !plan::dnsmasq::is_open(def)
-            && let Err(e) = traffic::fill_dhcp_checksums(bridge).await
-        {
-            tracing::warn!(network = %self.name, "DHCP replies go out without checksums: {e}");
+        let limited = match &def.bandwidth {
+            Some(bandwidth) => traffic::limit(bridge, bandwidth).await?,
+            None => false,
+        };
+        if !plan::dnsmasq::is_open(def) {
+            traffic::fill_dhcp_checksums(bridge, limited).await;
         }
         if plan::dnsmasq::is_needed(def) {
             self.start_dnsmasq(def).await?;
@@ -85,7 +88,8 @@ impl State {
         if rules.is_empty() || !self.shared.firewall {
             return Ok(());
         }
-        self.rules = nft::replace(&self.mark(), &self.rules, &rules).await?;
+        let known = self.live.is_some().then_some(self.rules.as_slice());
+        self.rules = nft::replace(&self.mark(), known, &rules).await?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use conf::network::dns::Forwarder;
 use conf::network::dhcp::DhcpHost;
 use conf::network::ip::Ip;
 use conf::network::{ForwardMode, NetworkDef};
+use error::{Code, Domain, Error, Result};
 
 /// Where dnsmasq finds its files.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,22 @@ pub fn is_needed(def: &NetworkDef) -> bool {
     !def.ips.is_empty() && (dns || dhcp)
 }
 
+/// Refuses what dnsmasq cannot be told.
+///
+/// # Errors
+/// CONFIG_UNSUPPORTED: a network whose reverse names no domain covers.
+pub fn check(def: &NetworkDef) -> Result<()> {
+    for ip in def.ips.iter().filter(|ip| ip.local_ptr == Some(true)) {
+        let prefix = ip.effective_prefix().unwrap_or(0);
+        if reverse_domain(ip.address, prefix).is_none() {
+            let family = if ip.is_v6() { "IPv6" } else { "IPv4" };
+            let detail = format!("PTR domain for {family} network with prefix {prefix} cannot be automatically created");
+            return Err(Error::new(Domain::Network, Code::ConfigUnsupported, detail));
+        }
+    }
+    Ok(())
+}
+
 fn serves_dhcp(ip: &Ip) -> bool {
     !(ip.dhcp.ranges.is_empty() && ip.dhcp.hosts.is_empty())
 }
@@ -76,11 +93,11 @@ pub fn plan(def: &NetworkDef, bridge: &str, files: Files<'_>) -> DnsmasqPlan {
     let mut warnings = Vec::new();
     let (v4, v6) = (dhcp_parent(def, false), dhcp_parent(def, true));
     let mut leases_max = 0;
+    if let Some(root) = def.ips.iter().find_map(|ip| ip.tftp_root.as_deref()) {
+        out.line("enable-tftp");
+        out.line(format_args!("tftp-root={root}"));
+    }
     if let Some(ip) = v4 {
-        if let Some(root) = &ip.tftp_root {
-            out.line("enable-tftp");
-            out.line(format_args!("tftp-root={root}"));
-        }
         leases_max += dhcp(&mut out, ip);
         if serves_dhcp(ip) {
             out.line("dhcp-no-override");
@@ -106,9 +123,7 @@ pub fn plan(def: &NetworkDef, bridge: &str, files: Files<'_>) -> DnsmasqPlan {
     if def.dns.enable != Some(false) {
         out.line(format_args!("addn-hosts={}", files.addn_hosts.display()));
     }
-    if let Some(mtu) = def.mtu
-        && v4.is_some_and(serves_dhcp)
-    {
+    if let Some(mtu) = def.mtu {
         out.line(format_args!("dhcp-option=option:mtu,{mtu}"));
     }
     router_advertisements(&mut out, def, v6, &mut warnings);
@@ -139,13 +154,6 @@ fn dns(out: &mut Lines, def: &NetworkDef) {
     if def.dns.enable == Some(false) {
         out.line("port=0");
     }
-    if def.dns.forward_plain_names == Some(false) {
-        out.line("domain-needed");
-        // every plain name is ours
-        if def.domain.is_none() {
-            out.line("local=//");
-        }
-    }
     for Forwarder { domain, address } in &def.dns.forwarders {
         let mut server = String::from("server=");
         if let Some(domain) = domain {
@@ -173,6 +181,11 @@ fn dns(out: &mut Lines, def: &NetworkDef) {
         if let Some(name) = ip.effective_prefix().and_then(|prefix| reverse_domain(ip.address, prefix)) {
             out.line(format_args!("local=/{name}/"));
         }
+    }
+    // every plain name is ours
+    if def.dns.forward_plain_names == Some(false) {
+        out.line("domain-needed");
+        out.line("local=//");
     }
 }
 

@@ -56,7 +56,7 @@ impl Section {
         (Self::IpDhcpRange, "ip-dhcp-range"),
         (Self::Forward, "forward"),
         (Self::ForwardInterface, "forward-interface"),
-        (Self::ForwardPf, "forward-pf"),
+        (Self::ForwardPf, "forward pf"),
         (Self::PortGroup, "portgroup"),
         (Self::DnsHost, "dns-host"),
         (Self::DnsTxt, "dns-txt"),
@@ -77,6 +77,10 @@ fn invalid(detail: impl Into<String>) -> Error {
     Error::new(Domain::Network, Code::OperationInvalid, detail)
 }
 
+fn impossible(detail: impl Into<String>) -> Error {
+    Error::new(Domain::Network, Code::OperationUnsupported, detail)
+}
+
 impl NetworkDef {
     /// Applies one change. `parent` is the index of the `<ip>` element meant, negative for "find it".
     ///
@@ -84,10 +88,10 @@ impl NetworkDef {
     /// libvirt's codes and texts; the definition is then unchanged.
     pub fn update(&mut self, command: u32, section: u32, parent: i32, text: &str) -> Result<()> {
         let Some(section) = Section::from_number(section) else {
-            return Err(Error::new(Domain::Network, Code::NoSupport, "can't update unrecognized section of network"));
+            return Err(impossible("can't update unrecognized section of network"));
         };
         let mut changed = self.clone();
-        let document = xml::parse(text, "network_update_xml")?;
+        let document = super::document(text, "network_update_xml")?;
         changed.apply(command, section, parent, document.root())?;
         changed.check_lines()?;
         *self = changed;
@@ -105,12 +109,8 @@ impl NetworkDef {
             Section::DnsSrv => "srv",
             Section::Bridge | Section::Domain | Section::Ip | Section::Forward | Section::ForwardPf => {
                 let detail = format!("can't update '{}' section of network '{}'", section.word(), self.name);
-                return Err(Error::new(Domain::Network, Code::NoSupport, detail));
+                return Err(impossible(detail));
             }
-        };
-        let Some(command) = Command::from_number(command) else {
-            let detail = format!("unrecognized network update command code {command}");
-            return Err(Error::new(Domain::Network, Code::NoSupport, detail));
         };
         if node.name() != element {
             return Err(xml_error(format!(
@@ -119,6 +119,9 @@ impl NetworkDef {
                 self.name
             )));
         }
+        let Some(command) = Command::from_number(command) else {
+            return Err(impossible(format!("unrecognized network update command code {command}")));
+        };
         match section {
             Section::IpDhcpHost => self.update_dhcp_host(command, parent, node),
             Section::IpDhcpRange => self.update_dhcp_range(command, parent, node),
@@ -149,9 +152,9 @@ impl NetworkDef {
         let name = self.name.clone();
         let ip = self.dhcp_parent(parent)?;
         let host = DhcpHost::parse(node, ip.address, &name, command == Command::Delete)?;
-        if host.ip.is_some_and(|a| a.is_ipv6() != ip.is_v6()) {
+        if command != Command::Delete && host.ip.is_some_and(|a| a.is_ipv6() != ip.is_v6()) {
             let text = "the address family of a host entry IP must match the address family of the dhcp element's parent";
-            return Err(xml_error(text));
+            return Err(invalid(text));
         }
         let hosts = &mut ip.dhcp.hosts;
         let show = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -204,15 +207,15 @@ impl NetworkDef {
 
     fn update_dhcp_range(&mut self, command: Command, parent: i32, node: Node<'_>) -> Result<()> {
         let name = self.name.clone();
+        if command == Command::Modify {
+            return Err(impossible("dhcp ranges cannot be modified, only added or deleted"));
+        }
         let ip = self.dhcp_parent(parent)?;
         let range = DhcpRange::parse(node, ip.address, ip.effective_prefix(), &name)?;
         if range.start.is_ipv6() != ip.is_v6() {
             return Err(xml_error("the address family of a dhcp range must match the address family of the dhcp element's parent"));
         }
         let (v6, adds) = (ip.is_v6(), matches!(command, Command::AddFirst | Command::AddLast));
-        if command == Command::Modify {
-            return Err(invalid("dhcp ranges cannot be modified, only added or deleted"));
-        }
         if adds && ip.dhcp.ranges.is_empty() && ip.dhcp.hosts.is_empty() {
             let address = ip.address;
             let other = self.ips.iter().any(|o| {
@@ -245,9 +248,9 @@ impl NetworkDef {
     fn update_interface(&mut self, command: Command, node: Node<'_>) -> Result<()> {
         let name = self.name.clone();
         if command == Command::Modify {
-            return Err(invalid("forward interface entries cannot be modified, only added or deleted"));
+            return Err(impossible("forward interface entries cannot be modified, only added or deleted"));
         }
-        let missing = || xml_error(format!("Missing required dev attribute in <forward> <interface> element of network {name}"));
+        let missing = || xml_error("missing dev attribute in <interface> element");
         let device = Device::Interface(node.non_empty("dev").ok_or_else(missing)?);
         let Device::Interface(dev) = &device else { return Ok(()) };
         let absent = || invalid(format!("couldn't find an interface entry in network '{name}' matching <interface dev='{dev}'>"));
@@ -301,31 +304,31 @@ impl NetworkDef {
 
     fn update_dns_host(&mut self, command: Command, node: Node<'_>) -> Result<()> {
         let name = self.name.clone();
-        let host = DnsHost::parse(node, &name, command == Command::Delete)?;
-        let adds = matches!(command, Command::AddFirst | Command::AddLast);
-        if command == Command::Modify {
-            return Err(invalid("DNS HOST records cannot be modified, only added or deleted"));
+        let host = DnsHost::parse(node, &name, matches!(command, Command::Delete | Command::Modify))?;
+        if command == Command::Modify && host.names.is_empty() {
+            return Err(super::detail(format!("Missing hostname in network '{name}' DNS HOST record")));
         }
+        let adds = matches!(command, Command::AddFirst | Command::AddLast);
         let hosts = &mut self.dns.hosts;
-        // only a record about the same address conflicts; a name may have several addresses
-        let mut found = hosts.iter().enumerate().filter(|(_, o)| {
-            if adds {
-                return host.ip == o.ip;
-            }
-            (host.ip.is_none() || host.ip == o.ip) && (host.names.is_empty() || host.names.iter().all(|n| o.names.contains(n)))
-        });
+        // a name may have several addresses, so only records about the same address stand against a new one
+        let matches = |o: &DnsHost| host.ip.is_some() && host.ip == o.ip || !adds && host.names.iter().any(|n| o.names.contains(n));
+        let mut found = hosts.iter().enumerate().filter(|(_, o)| matches(o));
         let (first, more) = (found.next().map(|(at, _)| at), found.next().is_some());
-        match (adds, first) {
-            (true, Some(_)) => {
+        match (command, first) {
+            (Command::AddFirst | Command::AddLast, Some(_)) => {
                 Err(invalid(format!("there is already at least one DNS HOST record with a matching field in network {name}")))
             }
-            (true, None) => {
+            (Command::AddFirst | Command::AddLast, None) => {
                 insert(hosts, command, host);
                 Ok(())
             }
-            (false, None) => Err(invalid(format!("couldn't locate a matching DNS HOST record in network {name}"))),
-            (false, Some(_)) if more => Err(invalid(format!("multiple matching DNS HOST records were found in network {name}"))),
-            (false, Some(at)) => {
+            (_, None) => Err(invalid(format!("couldn't locate a matching DNS HOST record in network {name}"))),
+            (_, Some(_)) if more => Err(invalid(format!("multiple matching DNS HOST records were found in network {name}"))),
+            (Command::Modify, Some(at)) => {
+                hosts[at] = host;
+                Ok(())
+            }
+            (Command::Delete, Some(at)) => {
                 hosts.remove(at);
                 Ok(())
             }
@@ -334,9 +337,9 @@ impl NetworkDef {
 
     fn update_dns_txt(&mut self, command: Command, node: Node<'_>) -> Result<()> {
         let name = self.name.clone();
-        let txt = Txt::parse(node, &name, command == Command::Delete)?;
+        let txt = Txt::parse(node, &name, matches!(command, Command::Delete | Command::Modify))?;
         let txts = &mut self.dns.txts;
-        let at = txts.iter().position(|o| o.name == txt.name && (txt.value.is_none() || command != Command::Delete || txt.value == o.value));
+        let at = txts.iter().position(|o| o.name == txt.name);
         match (command, at) {
             (Command::AddFirst | Command::AddLast, Some(_)) => {
                 Err(invalid(format!("there is already a DNS TXT record with name '{}' in network {name}", txt.name)))
@@ -344,6 +347,9 @@ impl NetworkDef {
             (Command::AddFirst | Command::AddLast, None) => {
                 insert(txts, command, txt);
                 Ok(())
+            }
+            (Command::Modify, Some(_)) if txt.value.is_none() => {
+                Err(invalid(format!("missing value of modifying DNS TXT record in network {name}")))
             }
             (Command::Modify, Some(at)) => {
                 txts[at] = txt;
@@ -361,7 +367,7 @@ impl NetworkDef {
         let name = self.name.clone();
         let srv = Srv::parse(node, &name, command == Command::Delete)?;
         if command == Command::Modify {
-            return Err(invalid("DNS SRV records cannot be modified, only added or deleted"));
+            return Err(impossible("DNS SRV records cannot be modified, only added or deleted"));
         }
         let srvs = &mut self.dns.srvs;
         let text = |mine: &Option<String>, other: &Option<String>| mine.is_none() || mine == other;
