@@ -104,8 +104,9 @@ impl Driver {
     /// The folders cannot be made. Broken documents are reported and passed over.
     pub async fn load(folders: Folders, firewall: bool, inhibit: Inhibit) -> Result<Arc<Self>> {
         for (path, mode) in [(&folders.state, 0o755), (&folders.pid, 0o755), (&folders.dnsmasq, 0o755)] {
-            object::file::create_folder(path, mode)
-                .map_err(|e| Error::system(Domain::Network, &e, format_args!("cannot create directory {}", path.display())))?;
+            object::file::create_folder(path, mode).map_err(|e| {
+                Error::system(Domain::Network, &e, format_args!("cannot create directory {}", path.display()))
+            })?;
         }
         for folder in [&folders.state, &folders.dnsmasq, &folders.config] {
             if let Err(e) = object::file::sweep(folder) {
@@ -134,7 +135,9 @@ impl Driver {
                 Ok(Some((def, recovered))) if def.name == name && def.uuid.is_some() => {
                     active.insert(name, (def, recovered));
                 }
-                Ok(Some(_)) => tracing::error!(path = %path.display(), "state file is not that of the network it is named after"),
+                Ok(Some(_)) => {
+                    tracing::error!(path = %path.display(), "state file is not that of the network it is named after")
+                }
                 Ok(None) => {}
                 Err(e) => tracing::error!(path = %path.display(), "cannot take the network back: {e}"),
             }
@@ -176,7 +179,10 @@ impl Driver {
             view.live = Some(Arc::new(def));
             recovered
         });
-        let made = self.shared.registry.insert_with(uuid, name, || Network::spawn(name, uuid, view, recovered, self.shared.clone()));
+        let made = self
+            .shared
+            .registry
+            .insert_with(uuid, name, || Network::spawn(name, uuid, view, recovered, self.shared.clone()));
         if let Err(clash) = made {
             tracing::error!(network = name, "definition passed over: network {clash}");
         }
@@ -302,7 +308,11 @@ impl Driver {
         others
             .flat_map(|n| {
                 let view = n.view();
-                [view.live.clone(), view.persistent.clone()].into_iter().flatten().filter_map(|d| d.bridge.name.clone()).collect::<Vec<_>>()
+                [view.live.clone(), view.persistent.clone()]
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|d| d.bridge.name.clone())
+                    .collect::<Vec<_>>()
             })
             .collect()
     }
@@ -323,7 +333,9 @@ impl Driver {
         let devices = Links::open()?.names().await?;
         let mut names = (0..BRIDGES_MAX).map(|n| template.replacen("%d", &n.to_string(), 1));
         let free = names.find(|n| !taken.contains(n) && !devices.contains(n));
-        let full = || Error::new(Domain::Network, Code::InternalError, format!("Bridge generation exceeded max id {BRIDGES_MAX}"));
+        let full = || {
+            Error::new(Domain::Network, Code::InternalError, format!("Bridge generation exceeded max id {BRIDGES_MAX}"))
+        };
         def.bridge.name = Some(free.ok_or_else(full)?);
         Ok(())
     }

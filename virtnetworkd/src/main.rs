@@ -14,7 +14,8 @@ use virtnetworkd::folders::Folders;
 /// `VIR_DRV_FEATURE_NETWORK_UPDATE_HAS_CORRECT_ORDER`: command and section of NETWORK_UPDATE are in the order of their names.
 const UPDATE_HAS_CORRECT_ORDER: i32 = 16;
 
-const SPEC: Spec = Spec::driver("virtnetworkd", "network", "virtual networks: bridges, DHCP, DNS and packet filter rules");
+const SPEC: Spec =
+    Spec::driver("virtnetworkd", "network", "virtual networks: bridges, DHCP, DNS and packet filter rules");
 
 fn main() -> ExitCode {
     daemon::run(SPEC, build)
@@ -45,7 +46,9 @@ async fn build(context: Context) -> anyhow::Result<Services> {
     };
     let service = Arc::new(Service(driver));
     let programs = RemoteProgram::builder(config)
-        .serve(Class::Network, move |call, number, payload| remote::dispatch_network(service.clone(), call, number, payload))
+        .serve(Class::Network, move |call, number, payload| {
+            remote::dispatch_network(service.clone(), call, number, payload)
+        })
         .build();
     let services = programs.into_iter().fold(Services::new(), Services::program);
     Ok(services.on_close(move || async move { drop(lock) }))

@@ -80,12 +80,21 @@ fn inherit(def: &NetworkDef, port: &mut NetworkPortDef) -> Result<()> {
 }
 
 fn on_own_bridge(def: &NetworkDef) -> Result<Plug> {
-    let bridge = def.bridge.name.clone().ok_or_else(|| internal("Unexpectedly got a network port without a network bridge".to_owned()))?;
+    let bridge = def
+        .bridge
+        .name
+        .clone()
+        .ok_or_else(|| internal("Unexpectedly got a network port without a network bridge".to_owned()))?;
     Ok(Plug::Network { bridge, mac_table_manager: def.bridge.mac_table_manager })
 }
 
 /// The device of the pool with the fewest ports; some modes give each device to one port only.
-fn macvtap(def: &NetworkDef, forward: &Forward, mode: ForwardMode, ports: &BTreeMap<Uuid, NetworkPortDef>) -> Result<Plug> {
+fn macvtap(
+    def: &NetworkDef,
+    forward: &Forward,
+    mode: ForwardMode,
+    ports: &BTreeMap<Uuid, NetworkPortDef>,
+) -> Result<Plug> {
     let names: Vec<&String> = forward
         .devices
         .iter()
@@ -95,10 +104,15 @@ fn macvtap(def: &NetworkDef, forward: &Forward, mode: ForwardMode, ports: &BTree
         })
         .collect();
     if names.is_empty() {
-        return Err(internal(format!("network '{}' uses a direct mode, but has no forward dev and no interface pool", def.name)));
+        return Err(internal(format!(
+            "network '{}' uses a direct mode, but has no forward dev and no interface pool",
+            def.name
+        )));
     }
-    let used = |name: &str| ports.values().filter(|p| matches!(&p.plug, Plug::Direct { dev, .. } if dev == name)).count();
-    let qbh = def.virtualport.as_ref().is_some_and(|v| v.kind == Some(conf::network::virtualport::VirtualPortKind::Qbh));
+    let used =
+        |name: &str| ports.values().filter(|p| matches!(&p.plug, Plug::Direct { dev, .. } if dev == name)).count();
+    let qbh =
+        def.virtualport.as_ref().is_some_and(|v| v.kind == Some(conf::network::virtualport::VirtualPortKind::Qbh));
     let exclusive = mode == ForwardMode::Passthrough || mode == ForwardMode::Private && qbh;
     let dev = if exclusive {
         names.into_iter().find(|n| used(n) == 0).ok_or_else(|| {
@@ -124,6 +138,7 @@ fn pci_function(def: &NetworkDef, forward: &Forward, ports: &BTreeMap<Uuid, Netw
         }
         Device::Interface(_) => None,
     });
-    let none = || internal(format!("network '{}' requires exclusive access to interfaces, but none are available", def.name));
+    let none =
+        || internal(format!("network '{}' requires exclusive access to interfaces, but none are available", def.name));
     Ok(Plug::HostdevPci { managed: forward.managed, driver: forward.driver, address: free.ok_or_else(none)? })
 }

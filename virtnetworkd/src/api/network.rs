@@ -233,7 +233,11 @@ impl remote::Network<rpc::Call> for Service {
         let path = self.0.shared.folders.leases(&bridge);
         let shown = path.clone();
         let found = run_blocking(move || lease::read(&path)).await.map_err(|e| {
-            Error::new(Domain::Network, Code::InternalError, format!("Unable to read leases file: {}: {e}", shown.display()))
+            Error::new(
+                Domain::Network,
+                Code::InternalError,
+                format!("Unable to read leases file: {}: {e}", shown.display()),
+            )
         })?;
         let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
         let wanted = args.mac.as_deref().map(str::to_ascii_lowercase);
@@ -293,10 +297,7 @@ impl remote::Network<rpc::Call> for Service {
             let detail = format!("unsupported network event ID {}", args.event_id);
             return Err(Error::new(Domain::Rpc, Code::InternalError, detail));
         }
-        let object = match &args.net {
-            Some(net) => Some(Uuid::from_bytes(net.uuid)),
-            None => None,
-        };
+        let object = args.net.as_ref().map(|net| Uuid::from_bytes(net.uuid));
         let (client, subscriptions) = (call.client(), &self.0.shared.subscriptions);
         let failed = |e: object::events::Error| Error::new(Domain::Rpc, Code::InternalError, e.to_string());
         let callback_id = subscriptions.register(client.id(), client.clone(), args.event_id, object).map_err(failed)?;

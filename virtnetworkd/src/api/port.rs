@@ -37,7 +37,10 @@ pub(super) fn find(network: &Network, uuid: &[u8; 16]) -> Result<NetworkPortDef>
     })
 }
 
-pub(super) fn list(network: &Network, args: &remote::NetworkListAllPortsArgs) -> Result<remote::NetworkListAllPortsRet> {
+pub(super) fn list(
+    network: &Network,
+    args: &remote::NetworkListAllPortsArgs,
+) -> Result<remote::NetworkListAllPortsRet> {
     check_flags("networkListAllPorts", args.flags, 0)?;
     let view = network.view();
     let ports = if args.need_results != 0 {
@@ -48,8 +51,15 @@ pub(super) fn list(network: &Network, args: &remote::NetworkListAllPortsArgs) ->
     Ok(remote::NetworkListAllPortsRet { ports, ret: count(view.ports.len()) })
 }
 
-pub(super) async fn create(network: &Network, args: &remote::NetworkPortCreateXmlArgs) -> Result<remote::NetworkPortCreateXmlRet> {
-    check_flags("networkPortCreateXML", args.flags, VIR_NETWORK_PORT_CREATE_RECLAIM | VIR_NETWORK_PORT_CREATE_VALIDATE)?;
+pub(super) async fn create(
+    network: &Network,
+    args: &remote::NetworkPortCreateXmlArgs,
+) -> Result<remote::NetworkPortCreateXmlRet> {
+    check_flags(
+        "networkPortCreateXML",
+        args.flags,
+        VIR_NETWORK_PORT_CREATE_RECLAIM | VIR_NETWORK_PORT_CREATE_VALIDATE,
+    )?;
     if !network.view().active() {
         return Err(invalid(format!("network '{}' is not active", network.name())));
     }

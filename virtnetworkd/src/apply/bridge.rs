@@ -43,8 +43,8 @@ impl Links {
     /// # Errors
     /// SYSTEM_ERROR.
     pub fn open() -> Result<Self> {
-        let (connection, handle, _) =
-            rtnetlink::new_connection().map_err(|e| Error::system(Domain::Network, &e, "cannot open netlink socket"))?;
+        let (connection, handle, _) = rtnetlink::new_connection()
+            .map_err(|e| Error::system(Domain::Network, &e, "cannot open netlink socket"))?;
         Ok(Self { handle, task: tokio::spawn(connection) })
     }
 
@@ -71,14 +71,8 @@ impl Links {
     /// SYSTEM_ERROR.
     pub async fn names(&self) -> Result<Vec<String>> {
         use rtnetlink::packet_route::link::LinkAttribute;
-        let links: Vec<_> = self
-            .handle
-            .link()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|e| failed(&e, "cannot list interfaces"))?;
+        let links: Vec<_> =
+            self.handle.link().get().execute().try_collect().await.map_err(|e| failed(&e, "cannot list interfaces"))?;
         let name = |attribute: LinkAttribute| match attribute {
             LinkAttribute::IfName(name) => Some(name),
             _ => None,
@@ -102,7 +96,11 @@ impl Links {
         add.map_err(|e| failed(&e, format_args!("error creating bridge interface {bridge}")))?;
         let index = self.index(bridge).await?;
         let index = index.ok_or_else(|| {
-            Error::new(Domain::Network, error::Code::InternalError, format!("bridge {bridge} vanished after it was made"))
+            Error::new(
+                Domain::Network,
+                error::Code::InternalError,
+                format!("bridge {bridge} vanished after it was made"),
+            )
         })?;
         if let Some(mtu) = def.mtu {
             let set = self.handle.link().set(LinkUnspec::new_with_index(index).mtu(mtu).build()).execute().await;

@@ -24,7 +24,9 @@ const END_DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// SYSTEM_ERROR.
 pub fn write_files(folders: &Folders, name: &str, plan: &DnsmasqPlan) -> Result<()> {
-    let failed = |path: &Path, e: &io::Error| Error::system(Domain::Network, e, format_args!("couldn't write dnsmasq config file '{}'", path.display()));
+    let failed = |path: &Path, e: &io::Error| {
+        Error::system(Domain::Network, e, format_args!("couldn't write dnsmasq config file '{}'", path.display()))
+    };
     // dnsmasq reads the last two again after it has given up root
     for (path, text, mode) in [
         (folders.dnsmasq_conf(name), &plan.conf, 0o600),

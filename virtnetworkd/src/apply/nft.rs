@@ -104,7 +104,8 @@ fn objects(text: &[u8]) -> Result<Vec<Value>> {
     if text.iter().all(u8::is_ascii_whitespace) {
         return Ok(Vec::new());
     }
-    let wrong = |what: &str| Error::new(Domain::Network, Code::InternalError, format!("unexpected output of nft: {what}"));
+    let wrong =
+        |what: &str| Error::new(Domain::Network, Code::InternalError, format!("unexpected output of nft: {what}"));
     let value: Value = serde_json::from_slice(text).map_err(|e| wrong(&e.to_string()))?;
     match value.get("nftables") {
         Some(Value::Array(list)) => Ok(list.clone()),

@@ -45,14 +45,19 @@ pub async fn run(mut command: Command, input: Option<&str>) -> Result<Vec<u8>> {
     };
     let output = tokio::time::timeout(DEADLINE, work)
         .await
-        .map_err(|_| Error::new(Domain::None, Code::OperationTimeout, format!("'{shown}' did not finish in {} s", DEADLINE.as_secs())))?
+        .map_err(|_| {
+            Error::new(
+                Domain::None,
+                Code::OperationTimeout,
+                format!("'{shown}' did not finish in {} s", DEADLINE.as_secs()),
+            )
+        })?
         .map_err(|e| Error::system(Domain::None, &e, "cannot wait for child process"))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
     let mut complaint = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-    if complaint.len() > COMPLAINT_MAX {
-        let at = complaint.floor_char_boundary(COMPLAINT_MAX);
+    if let Some((at, _)) = complaint.char_indices().find(|(at, _)| *at >= COMPLAINT_MAX) {
         complaint.truncate(at);
     }
     let how = match output.status.code() {

@@ -42,14 +42,19 @@ fn collision(def: &NetworkDef, bridge: &str, rows: &[Row]) -> Result<()> {
     let internal = |detail: String| Err(Error::new(Domain::None, Code::InternalError, detail));
     for row in rows.iter().filter(|row| row.dev != bridge && !row.mask.is_unspecified()) {
         let same = |address: std::net::IpAddr, prefix: u32| {
-            address.is_ipv4() && network_of(address, prefix) == std::net::IpAddr::V4(row.to) && netmask(prefix) == row.mask
+            address.is_ipv4()
+                && network_of(address, prefix) == std::net::IpAddr::V4(row.to)
+                && netmask(prefix) == row.mask
         };
         if def.ips.iter().any(|ip| ip.effective_prefix().is_some_and(|p| same(ip.address, p))) {
             return internal(format!("Network is already in use by interface {}", row.dev));
         }
         for route in &def.routes {
             if same(route.address, route.effective_prefix()) {
-                return internal(format!("Route address '{}' conflicts with IP address for '{}'", route.address, row.dev));
+                return internal(format!(
+                    "Route address '{}' conflicts with IP address for '{}'",
+                    route.address, row.dev
+                ));
             }
         }
     }
@@ -67,9 +72,13 @@ mod tests {
     #[test]
     fn the_same_network_elsewhere_is_a_conflict() {
         let rows = parse(TABLE);
-        assert_eq!(rows[1], Row { dev: "eth0".into(), to: Ipv4Addr::new(10, 99, 0, 0), mask: Ipv4Addr::new(255, 255, 255, 0) });
+        assert_eq!(
+            rows[1],
+            Row { dev: "eth0".into(), to: Ipv4Addr::new(10, 99, 0, 0), mask: Ipv4Addr::new(255, 255, 255, 0) }
+        );
         let network = |ip: &str| {
-            NetworkDef::parse(&format!("<network><name>n</name><ip address='{ip}' netmask='255.255.255.0'/></network>")).unwrap()
+            NetworkDef::parse(&format!("<network><name>n</name><ip address='{ip}' netmask='255.255.255.0'/></network>"))
+                .unwrap()
         };
         let clash = collision(&network("10.99.0.1"), "br0", &rows).unwrap_err();
         assert_eq!(clash.message, "internal error: Network is already in use by interface eth0");

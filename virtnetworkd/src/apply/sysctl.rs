@@ -45,7 +45,9 @@ pub fn bridge_ipv6(bridge: &str, needed: bool) -> Result<()> {
     }
     for (name, value) in [("disable_ipv6", if needed { "0" } else { "1" }), ("accept_ra", "0"), ("autoconf", "0")] {
         let path = format!("{folder}/{name}");
-        set(&path, value).map_err(|e| Error::system(Domain::Network, &e, format_args!("cannot write to '{path}' on bridge '{bridge}'")))?;
+        set(&path, value).map_err(|e| {
+            Error::system(Domain::Network, &e, format_args!("cannot write to '{path}' on bridge '{bridge}'"))
+        })?;
     }
     Ok(())
 }

@@ -36,7 +36,9 @@ pub async fn fill_dhcp_checksums(bridge: &str, has_root: bool) {
         return;
     }
     let made = if has_root { Ok(()) } else { add_root(bridge).await };
-    let filter = format!("filter add dev {bridge} prio 2 protocol ip parent 1: u32 match ip dport 68 ffff action csum ip and udp");
+    let filter = format!(
+        "filter add dev {bridge} prio 2 protocol ip parent 1: u32 match ip dport 68 ffff action csum ip and udp"
+    );
     let done = match made {
         Ok(()) => run(tc(&filter), None).await,
         Err(e) => Err(e),

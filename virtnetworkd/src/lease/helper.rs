@@ -56,7 +56,14 @@ impl Event {
             }
         } else {
             let mac_address = self.client.clone();
-            Lease { ip_address, mac_address, hostname, client_id: self.variable("DNSMASQ_CLIENT_ID"), expiry_time, ..Lease::default() }
+            Lease {
+                ip_address,
+                mac_address,
+                hostname,
+                client_id: self.variable("DNSMASQ_CLIENT_ID"),
+                expiry_time,
+                ..Lease::default()
+            }
         })
     }
 }
@@ -110,7 +117,8 @@ pub fn apply(event: &Event, path: &Path, lock: &Path, now: i64, out: &mut impl W
     } else if let Some(lease) = event.lease() {
         leases.retain(|l| l.ip_address != lease.ip_address);
         // without an end the lease is none: dnsmasq says "old" of leases it only heard of
-        let known = event.variable("DNSMASQ_LEASE_EXPIRES").is_some() || event.variable("DNSMASQ_LEASE_LENGTH").is_some();
+        let known =
+            event.variable("DNSMASQ_LEASE_EXPIRES").is_some() || event.variable("DNSMASQ_LEASE_LENGTH").is_some();
         if event.action != "del" && known {
             leases.push(lease);
         }
@@ -127,7 +135,15 @@ fn print(leases: &[Lease], out: &mut impl Write) -> io::Result<()> {
     };
     let is_v6 = |l: &Lease| l.ip_address.as_deref().is_some_and(|ip| ip.contains(':'));
     for l in leases.iter().filter(|l| !is_v6(l)) {
-        writeln!(out, "{} {} {} {} {}", l.expiry_time, word(&l.mac_address), word(&l.ip_address), word(&l.hostname), word(&l.client_id))?;
+        writeln!(
+            out,
+            "{} {} {} {} {}",
+            l.expiry_time,
+            word(&l.mac_address),
+            word(&l.ip_address),
+            word(&l.hostname),
+            word(&l.client_id)
+        )?;
     }
     let mut duid_known = false;
     for l in leases.iter().filter(|l| is_v6(l)) {
@@ -135,7 +151,15 @@ fn print(leases: &[Lease], out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "duid {duid}")?;
             duid_known = true;
         }
-        writeln!(out, "{} {} {} {} {}", l.expiry_time, word(&l.iaid), word(&l.ip_address), word(&l.hostname), word(&l.client_id))?;
+        writeln!(
+            out,
+            "{} {} {} {} {}",
+            l.expiry_time,
+            word(&l.iaid),
+            word(&l.ip_address),
+            word(&l.hostname),
+            word(&l.client_id)
+        )?;
     }
     out.flush()
 }
@@ -150,7 +174,10 @@ mod tests {
             client: Some("52:54:00:00:00:01".into()),
             ip: Some("192.168.9.7".into()),
             hostname: Some(hostname.into()),
-            variables: vec![("DNSMASQ_LEASE_EXPIRES".into(), expires.into()), ("DNSMASQ_CLIENT_ID".into(), "01:aa".into())],
+            variables: vec![
+                ("DNSMASQ_LEASE_EXPIRES".into(), expires.into()),
+                ("DNSMASQ_CLIENT_ID".into(), "01:aa".into()),
+            ],
         }
     }
 

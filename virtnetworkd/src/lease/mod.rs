@@ -98,7 +98,7 @@ mod tests {
             expiry_time: 1_800_000_000,
             ..Lease::default()
         };
-        let text = json(&[lease.clone()]);
+        let text = json(&std::slice::from_ref(&lease));
         let expected = "[\n  {\n    \"ip-address\": \"192.168.9.7\",\n    \"mac-address\": \"52:54:00:00:00:01\",\n    \
             \"hostname\": \"a\\\"b\\\\;$(x)\\n\",\n    \"expiry-time\": 1800000000\n  }\n]\n";
         assert_eq!(text, expected);

@@ -202,7 +202,8 @@ impl State {
             return Err(invalid("cannot set autostart for transient network"));
         }
         if on != self.autostart {
-            let (link, definition) = (self.shared.folders.autostart_link(&self.name), self.shared.folders.definition(&self.name));
+            let (link, definition) =
+                (self.shared.folders.autostart_link(&self.name), self.shared.folders.definition(&self.name));
             let (shown_link, shown) = (link.clone(), definition.clone());
             run_blocking(move || object::autostart::set(&link, &definition, on)).await.map_err(|e| {
                 let text = if on {

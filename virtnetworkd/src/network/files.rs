@@ -57,9 +57,8 @@ pub fn read_definition(path: &Path, name: &str) -> Result<NetworkDef> {
 pub(crate) fn read(path: &Path) -> Result<String> {
     let bytes = read_limited(path, DOCUMENT_MAX)
         .map_err(|e| Error::system(Domain::Network, &e, format_args!("failed to read '{}'", path.display())))?;
-    String::from_utf8(bytes).map_err(|_| {
-        Error::new(Domain::Network, error::Code::XmlError, format!("'{}' is not UTF-8", path.display()))
-    })
+    String::from_utf8(bytes)
+        .map_err(|_| Error::new(Domain::Network, error::Code::XmlError, format!("'{}' is not UTF-8", path.display())))
 }
 
 pub(super) fn write_definition(folders: &Folders, def: &NetworkDef) -> Result<()> {

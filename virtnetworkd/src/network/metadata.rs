@@ -2,9 +2,7 @@
 
 use conf::network::NetworkDef;
 use error::{Code, Domain, Error, Result};
-use protocol::constants::{
-    VIR_NETWORK_METADATA_DESCRIPTION, VIR_NETWORK_METADATA_ELEMENT, VIR_NETWORK_METADATA_TITLE,
-};
+use protocol::constants::{VIR_NETWORK_METADATA_DESCRIPTION, VIR_NETWORK_METADATA_ELEMENT, VIR_NETWORK_METADATA_TITLE};
 use xml::{Content, Element};
 
 use super::actor::resolve;
@@ -24,7 +22,9 @@ pub(super) fn get(view: &View, kind: i32, uri: Option<&str>, affect: Affect) -> 
         VIR_NETWORK_METADATA_ELEMENT => Ok(element(def, uri).map(|e| e.format(0))),
         _ => Err(unknown()),
     })?;
-    found.ok_or_else(|| Error::new(Domain::Network, Code::NoNetworkMetadata, "Requested metadata element is not present"))
+    found.ok_or_else(|| {
+        Error::new(Domain::Network, Code::NoNetworkMetadata, "Requested metadata element is not present")
+    })
 }
 
 /// The custom element of a namespace, without the prefix that its document gives it.

@@ -124,7 +124,10 @@ impl Network {
         let (mailbox, requests) = mpsc::channel(MAILBOX);
         let published = Arc::new(ArcSwap::from_pointee(view.clone()));
         let inner = Arc::new(Inner { name: name.to_owned(), uuid, view: published.clone(), mailbox });
-        tokio::spawn(actor::run(actor::State::new(name.to_owned(), uuid, view, published, recovered, shared), requests));
+        tokio::spawn(actor::run(
+            actor::State::new(name.to_owned(), uuid, view, published, recovered, shared),
+            requests,
+        ));
         Self { inner }
     }
 

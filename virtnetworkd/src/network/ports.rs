@@ -30,7 +30,8 @@ impl State {
         let Some(def) = self.live.clone() else {
             return Err(invalid(format!("network '{}' is not active", self.name)));
         };
-        let bytes = port.uuid.ok_or_else(|| Error::new(Domain::Network, Code::InternalError, "network port has no uuid"))?;
+        let bytes =
+            port.uuid.ok_or_else(|| Error::new(Domain::Network, Code::InternalError, "network port has no uuid"))?;
         let uuid = Uuid::from_bytes(bytes);
         match (reclaim, &port.plug) {
             (false, Plug::None) => {

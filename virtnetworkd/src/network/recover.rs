@@ -39,7 +39,10 @@ pub async fn recover(shared: &Arc<Shared>, name: &str) -> Result<Option<(Network
     let own = def.has_own_bridge();
     let present = !own || Links::open()?.index(&bridge).await?.is_some();
     if status.unfinished || !present {
-        tracing::warn!(network = name, "a start or stop was cut short, or the bridge has vanished: removing what is left");
+        tracing::warn!(
+            network = name,
+            "a start or stop was cut short, or the bridge has vanished: removing what is left"
+        );
         let mark = def.uuid.map(|uuid| format!("libvirt {}", Uuid::from_bytes(uuid))).unwrap_or_default();
         unmake(shared, name, &mark, &status.rules, None, own.then_some(&bridge)).await?;
         files::remove_port_folder(folders, name);

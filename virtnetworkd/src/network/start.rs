@@ -119,7 +119,8 @@ impl State {
         }
         let folders = self.shared.folders.clone();
         let lay_out = |def: &NetworkDef| {
-            let (pid, hosts, addn) = (folders.pid_file(&self.name), folders.hosts_file(&self.name), folders.addn_hosts(&self.name));
+            let (pid, hosts, addn) =
+                (folders.pid_file(&self.name), folders.hosts_file(&self.name), folders.addn_hosts(&self.name));
             plan::dnsmasq::plan(def, &bridge, Files { pid: Some(&pid), hosts: &hosts, addn_hosts: &addn })
         };
         let (before, after) = (lay_out(old), lay_out(new));
@@ -164,7 +165,8 @@ impl State {
 
     /// Removes what a start makes, as far as it exists.
     async fn unmake(&mut self, def: &NetworkDef, bridge: &str, with_bridge: bool) -> Result<()> {
-        unmake(&self.shared, &self.name, &self.mark(), &self.rules, self.dnsmasq.take(), with_bridge.then_some(bridge)).await?;
+        unmake(&self.shared, &self.name, &self.mark(), &self.rules, self.dnsmasq.take(), with_bridge.then_some(bridge))
+            .await?;
         self.rules.clear();
         let _ = def;
         Ok(())

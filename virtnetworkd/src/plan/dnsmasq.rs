@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use conf::network::address::{netmask, reverse_domain};
-use conf::network::dns::Forwarder;
 use conf::network::dhcp::DhcpHost;
+use conf::network::dns::Forwarder;
 use conf::network::ip::Ip;
 use conf::network::{ForwardMode, NetworkDef};
 use error::{Code, Domain, Error, Result};
@@ -59,7 +59,8 @@ pub fn check(def: &NetworkDef) -> Result<()> {
         let prefix = ip.effective_prefix().unwrap_or(0);
         if reverse_domain(ip.address, prefix).is_none() {
             let family = if ip.is_v6() { "IPv6" } else { "IPv4" };
-            let detail = format!("PTR domain for {family} network with prefix {prefix} cannot be automatically created");
+            let detail =
+                format!("PTR domain for {family} network with prefix {prefix} cannot be automatically created");
             return Err(Error::new(Domain::Network, Code::ConfigUnsupported, detail));
         }
     }

@@ -65,7 +65,9 @@ pub fn plan(def: &NetworkDef, bridge: &str) -> Vec<Rule> {
         let nat6 = def.forward.as_ref().is_some_and(|f| f.nat.ipv6 == Some(true));
         let family = Family::of(ip.address);
         match def.mode() {
-            Some(ForwardMode::Nat) if family == Family::Ip || nat6 => masquerade(&mut rules, def, family, &net, bridge, dev),
+            Some(ForwardMode::Nat) if family == Family::Ip || nat6 => {
+                masquerade(&mut rules, def, family, &net, bridge, dev)
+            }
             // IPv6 of a NAT network is routed unless the definition says otherwise
             Some(ForwardMode::Nat | ForwardMode::Route) => route(&mut rules, family, &net, bridge, dev),
             _ => {}
@@ -96,7 +98,11 @@ fn route(rules: &mut Vec<Rule>, family: Family, net: &str, bridge: &str, dev: Op
         chain: OUTPUT,
         text: format!("{ip} saddr {net} iif \"{bridge}\"{} counter accept", out_of(dev)),
     });
-    rules.push(Rule { family, chain: INPUT, text: format!("{ip} daddr {net} {}oif \"{bridge}\" counter accept", in_of(dev)) });
+    rules.push(Rule {
+        family,
+        chain: INPUT,
+        text: format!("{ip} daddr {net} {}oif \"{bridge}\" counter accept", in_of(dev)),
+    });
 }
 
 fn masquerade(rules: &mut Vec<Rule>, def: &NetworkDef, family: Family, net: &str, bridge: &str, dev: Option<&str>) {

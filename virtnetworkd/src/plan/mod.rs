@@ -2,3 +2,6 @@
 
 pub mod dnsmasq;
 pub mod firewall;
+
+#[cfg(test)]
+mod tests;

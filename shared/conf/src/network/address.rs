@@ -23,7 +23,13 @@ fn short_ipv4(text: &str) -> Option<Ipv4Addr> {
     let mut value = 0u32;
     for (at, part) in parts.iter().enumerate() {
         let digits = part.strip_prefix("0x").or(part.strip_prefix("0X"));
-        let base = if digits.is_some() { 16 } else if part.len() > 1 && part.starts_with('0') { 8 } else { 10 };
+        let base = if digits.is_some() {
+            16
+        } else if part.len() > 1 && part.starts_with('0') {
+            8
+        } else {
+            10
+        };
         let number = u32::from_str_radix(digits.unwrap_or(part), base).ok()?;
         let last = at + 1 == parts.len();
         let limit = if last { u32::MAX >> (8 * at) } else { 255 };
@@ -104,10 +110,14 @@ pub fn range_size(start: IpAddr, end: IpAddr, network: Option<(IpAddr, u32)>) ->
         }
         if start.is_ipv4() && prefix < 31 {
             if start == network_of(address, prefix) {
-                return Err(internal(format!("start of range {start} - {end} in network {address}/{prefix} is the network address")));
+                return Err(internal(format!(
+                    "start of range {start} - {end} in network {address}/{prefix} is the network address"
+                )));
             }
             if end == broadcast_of(address, prefix) {
-                return Err(internal(format!("end of range {start} - {end} in network {address}/{prefix} is the broadcast address")));
+                return Err(internal(format!(
+                    "end of range {start} - {end} in network {address}/{prefix} is the broadcast address"
+                )));
             }
         }
     }
@@ -137,7 +147,8 @@ pub fn reverse_domain(ip: IpAddr, prefix: u32) -> Option<String> {
                 return None;
             }
             let value = u128::from(v6);
-            let names: Vec<_> = (0..prefix / 4).rev().map(|at| format!("{:x}", value >> (124 - 4 * at) & 0xf)).collect();
+            let names: Vec<_> =
+                (0..prefix / 4).rev().map(|at| format!("{:x}", value >> (124 - 4 * at) & 0xf)).collect();
             Some(format!("{}.ip6.arpa", names.join(".")))
         }
     }

@@ -41,7 +41,11 @@ impl Bandwidth {
         let inbound = node.child("inbound").map(Rate::parse).transpose()?;
         let outbound = node.child("outbound").map(Rate::parse).transpose()?;
         if [inbound, outbound].iter().flatten().any(|r| r.floor > 0) && !allow_floor {
-            return Err(Error::new(Domain::None, Code::ConfigUnsupported, "floor attribute is not supported for this config"));
+            return Err(Error::new(
+                Domain::None,
+                Code::ConfigUnsupported,
+                "floor attribute is not supported for this config",
+            ));
         }
         if outbound.is_some_and(|r| r.floor > 0) {
             return Err(fault("'floor' attribute allowed only in <inbound> element"));
@@ -59,7 +63,12 @@ impl Bandwidth {
             for (name, rate) in [("inbound", self.inbound), ("outbound", self.outbound)] {
                 if let Some(rate) = rate.filter(|r| r.average > 0 || r.floor > 0) {
                     w.element(name, |w| {
-                        for (name, value) in [("average", rate.average), ("peak", rate.peak), ("floor", rate.floor), ("burst", rate.burst)] {
+                        for (name, value) in [
+                            ("average", rate.average),
+                            ("peak", rate.peak),
+                            ("floor", rate.floor),
+                            ("burst", rate.burst),
+                        ] {
                             if value > 0 {
                                 w.attr(name, value);
                             }

@@ -31,7 +31,8 @@ impl Bridge {
         let Some(node) = node else { return Ok(Self::default()) };
         let delay = match node.attr("delay") {
             None => 0,
-            Some(text) => xml::parse_u64(text, 10).ok_or_else(|| xml_error(format!("Invalid delay value in network '{network}'")))?,
+            Some(text) => xml::parse_u64(text, 10)
+                .ok_or_else(|| xml_error(format!("Invalid delay value in network '{network}'")))?,
         };
         let mac_table_manager = match node.non_empty("macTableManager") {
             None => None,
@@ -62,7 +63,8 @@ impl Bridge {
 }
 
 pub(super) fn parse_mac(text: &str, network: &str) -> Result<Mac> {
-    let mac = Mac::parse(text).ok_or_else(|| xml_error(format!("Invalid bridge mac address '{text}' in network '{network}'")))?;
+    let mac = Mac::parse(text)
+        .ok_or_else(|| xml_error(format!("Invalid bridge mac address '{text}' in network '{network}'")))?;
     if mac.is_multicast() {
         return Err(xml_error(format!("Invalid multicast bridge mac address '{text}' in network '{network}'")));
     }

@@ -141,12 +141,17 @@ impl DhcpHost {
         let mac = node.string("mac");
         if let Some(text) = &mac {
             if v6 {
-                let detail = format!("Invalid to specify MAC address '{text}' in network '{network}' IPv6 static host definition");
+                let detail = format!(
+                    "Invalid to specify MAC address '{text}' in network '{network}' IPv6 static host definition"
+                );
                 return Err(xml_error(detail));
             }
-            let mac = Mac::parse(text).ok_or_else(|| xml_error(format!("Cannot parse MAC address '{text}' in network '{network}'")))?;
+            let mac = Mac::parse(text)
+                .ok_or_else(|| xml_error(format!("Cannot parse MAC address '{text}' in network '{network}'")))?;
             if mac.is_multicast() {
-                return Err(xml_error(format!("expected unicast mac address, found multicast '{text}' in network '{network}'")));
+                return Err(xml_error(format!(
+                    "expected unicast mac address, found multicast '{text}' in network '{network}'"
+                )));
             }
         }
         let id = node.string("id");
@@ -164,22 +169,28 @@ impl DhcpHost {
         let ip = match node.attr("ip") {
             None => None,
             Some(text) => {
-                let invalid = || xml_error(format!("Invalid IP address in static host definition for network '{network}'"));
+                let invalid =
+                    || xml_error(format!("Invalid IP address in static host definition for network '{network}'"));
                 Some(parse_ip(text).ok_or_else(invalid)?)
             }
         };
         if partial {
             if mac.is_none() && name.is_none() && ip.is_none() && id.is_none() {
-                let detail =
-                    format!("At least one of name, mac, or ip attribute must be specified for static host definition in network '{network}'");
+                let detail = format!(
+                    "At least one of name, mac, or ip attribute must be specified for static host definition in network '{network}'"
+                );
                 return Err(xml_error(detail));
             }
         } else {
             if v6 && id.is_none() && name.is_none() {
-                return Err(xml_error(format!("Static host definition in IPv6 network '{network}' must have id or name attribute")));
+                return Err(xml_error(format!(
+                    "Static host definition in IPv6 network '{network}' must have id or name attribute"
+                )));
             }
             if !v6 && mac.is_none() && name.is_none() {
-                return Err(xml_error(format!("Static host definition in IPv4 network '{network}' must have mac or name attribute")));
+                return Err(xml_error(format!(
+                    "Static host definition in IPv4 network '{network}' must have mac or name attribute"
+                )));
             }
             if ip.is_none() {
                 return Err(xml_error(format!("Missing IP address in static host definition for network '{network}'")));

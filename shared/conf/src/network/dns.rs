@@ -76,8 +76,11 @@ pub struct DnsHost {
 
 impl Dns {
     pub(super) fn parse(node: Node<'_>, network: &str) -> Result<Self> {
-        let mut dns =
-            Self { enable: node.yes_no("enable")?, forward_plain_names: node.yes_no("forwardPlainNames")?, ..Self::default() };
+        let mut dns = Self {
+            enable: node.yes_no("enable")?,
+            forward_plain_names: node.yes_no("forwardPlainNames")?,
+            ..Self::default()
+        };
         for n in node.children("forwarder") {
             dns.forwarders.push(Forwarder::parse(n, network)?);
         }
@@ -133,12 +136,13 @@ impl Dns {
 
 impl Forwarder {
     fn parse(node: Node<'_>, network: &str) -> Result<Self> {
-        let address = match node.attr("addr") {
-            None => None,
-            Some(text) => Some(
-                parse_ip(text).ok_or_else(|| xml_error(format!("Invalid forwarder IP address '{text}' in network '{network}'")))?,
-            ),
-        };
+        let address =
+            match node.attr("addr") {
+                None => None,
+                Some(text) => Some(parse_ip(text).ok_or_else(|| {
+                    xml_error(format!("Invalid forwarder IP address '{text}' in network '{network}'"))
+                })?),
+            };
         let domain = node.string("domain");
         if address.is_none() && domain.is_none() {
             return Err(xml_error("Invalid forwarder element, must contain at least one of addr or domain"));
@@ -157,7 +161,8 @@ impl Txt {
         }
         let value = node.string("value");
         if value.is_none() && !partial {
-            let text = format!("missing required value attribute in DNS TXT record named '{name}' of network {network}");
+            let text =
+                format!("missing required value attribute in DNS TXT record named '{name}' of network {network}");
             return Err(detail(text));
         }
         Ok(Self { name, value })
@@ -172,32 +177,39 @@ impl Srv {
             return Err(detail(format!("missing required service attribute in DNS SRV record of network '{network}'")));
         }
         if shown.len() > SRV_NAME_MAX {
-            return Err(detail(format!("service attribute '{shown}' in network '{network}' is too long, limit is {SRV_NAME_MAX} bytes")));
+            return Err(detail(format!(
+                "service attribute '{shown}' in network '{network}' is too long, limit is {SRV_NAME_MAX} bytes"
+            )));
         }
         if !shown.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
-            let text = format!("invalid character in service attribute '{shown}' in DNS SRV record of network '{network}'");
+            let text =
+                format!("invalid character in service attribute '{shown}' in DNS SRV record of network '{network}'");
             return Err(detail(text));
         }
         let protocol = node.string("protocol");
         if protocol.is_none() && !partial {
-            let text = format!("missing required protocol attribute in DNS SRV record '{shown}' of network '{network}'");
+            let text =
+                format!("missing required protocol attribute in DNS SRV record '{shown}' of network '{network}'");
             return Err(detail(text));
         }
         if let Some(p) = &protocol
             && !p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         {
-            let text = format!("invalid character in protocol attribute '{p}' in DNS SRV record of network '{network}'");
+            let text =
+                format!("invalid character in protocol attribute '{p}' in DNS SRV record of network '{network}'");
             return Err(detail(text));
         }
         let target = node.string("target");
         let number = |name: &str, invalid: &str, least: u64| -> Result<u16> {
             let Some(text) = node.attr(name) else { return Ok(0) };
             let value = xml::parse_u64(text, 10).filter(|n| *n >= least).and_then(|n| u16::try_from(n).ok());
-            let wrong = || detail(format!("{invalid} DNS SRV {name} attribute for service '{shown}' in network '{network}'"));
+            let wrong =
+                || detail(format!("{invalid} DNS SRV {name} attribute for service '{shown}' in network '{network}'"));
             let value = value.ok_or_else(wrong)?;
             if target.is_none() && !partial {
-                let text =
-                    format!("DNS SRV {name} attribute not permitted without target for service '{shown}' in network '{network}'");
+                let text = format!(
+                    "DNS SRV {name} attribute not permitted without target for service '{shown}' in network '{network}'"
+                );
                 return Err(detail(text));
             }
             Ok(value)

@@ -85,7 +85,9 @@ impl Forward {
         let mode = match node.attr("mode") {
             None | Some("") => ForwardMode::Nat,
             Some("none") => return Ok(None),
-            Some(word) => ForwardMode::from_word(word).ok_or_else(|| unsupported(format!("unknown forwarding type '{word}'")))?,
+            Some(word) => {
+                ForwardMode::from_word(word).ok_or_else(|| unsupported(format!("unknown forwarding type '{word}'")))?
+            }
         };
         let managed = mode == ForwardMode::Hostdev && node.attr("managed") == Some("yes");
         let driver = match node.child("driver") {
@@ -105,14 +107,16 @@ impl Forward {
         let nat = nats.first().map(|n| Nat::parse(*n, mode, network)).transpose()?.unwrap_or_default();
         let dev = node.non_empty("dev");
         if dev.is_some() && (!addresses.is_empty() || !pfs.is_empty()) {
-            let detail =
-                format!("the <forward> 'dev' attribute cannot be used when <address> or <pf> sub-elements are present in network {network}");
+            let detail = format!(
+                "the <forward> 'dev' attribute cannot be used when <address> or <pf> sub-elements are present in network {network}"
+            );
             return Err(xml_error(detail));
         }
         let pf = match pfs.first() {
             None => None,
             Some(n) => {
-                let missing = || xml_error(format!("Missing required dev attribute in <pf> element of network '{network}'"));
+                let missing =
+                    || xml_error(format!("Missing required dev attribute in <pf> element of network '{network}'"));
                 Some(n.non_empty("dev").ok_or_else(missing)?)
             }
         };
@@ -184,12 +188,18 @@ impl Device {
 fn named(dev: Option<String>, interfaces: &[Node<'_>], network: &str) -> Result<Vec<Device>> {
     let mut names: Vec<String> = dev.iter().cloned().collect();
     for (at, node) in interfaces.iter().enumerate() {
-        let missing = || xml_error(format!("Missing required dev attribute in <forward> <interface> element of network {network}"));
+        let missing = || {
+            xml_error(format!("Missing required dev attribute in <forward> <interface> element of network {network}"))
+        };
         let name = node.non_empty("dev").ok_or_else(missing)?;
-        if at == 0 && let Some(dev) = &dev {
+        if at == 0
+            && let Some(dev) = &dev
+        {
             // `forward dev` repeats the first interface
             if *dev != name {
-                return Err(xml_error(format!("<forward dev='{dev}'> must match first <interface dev='{name}'/> in network {network}")));
+                return Err(xml_error(format!(
+                    "<forward dev='{dev}'> must match first <interface dev='{name}'/> in network {network}"
+                )));
             }
             continue;
         }
@@ -228,12 +238,22 @@ fn by_address(nodes: &[Node<'_>], network: &str) -> Result<Vec<Device>> {
 /// libvirt's texts for values out of range.
 pub fn parse_pci(node: Node<'_>) -> Result<PciAddress> {
     let number = |name| node.u32_base(name, 0).map(Option::unwrap_or_default);
-    let pci = PciAddress { domain: number("domain")?, bus: number("bus")?, slot: number("slot")?, function: number("function")? };
+    let pci = PciAddress {
+        domain: number("domain")?,
+        bus: number("bus")?,
+        slot: number("slot")?,
+        function: number("function")?,
+    };
     let over = |name: &str, value: u32, max: u32| {
         let shown = format!("Invalid PCI address {name}='0x{value:x}', must be <= 0x{max:X}");
         error::Error::new(error::Domain::None, error::Code::XmlError, shown)
     };
-    for (name, value, max) in [("domain", pci.domain, 0xffff), ("bus", pci.bus, 0xff), ("slot", pci.slot, 0x1f), ("function", pci.function, 7)] {
+    for (name, value, max) in [
+        ("domain", pci.domain, 0xffff),
+        ("bus", pci.bus, 0xff),
+        ("slot", pci.slot, 0x1f),
+        ("function", pci.function, 7),
+    ] {
         if value > max {
             return Err(over(name, value, max));
         }
@@ -244,17 +264,22 @@ pub fn parse_pci(node: Node<'_>) -> Result<PciAddress> {
 impl Nat {
     fn parse(node: Node<'_>, mode: ForwardMode, network: &str) -> Result<Self> {
         if mode != ForwardMode::Nat {
-            let detail = format!("The <nat> element can only be used when <forward> 'mode' is 'nat' in network {network}");
+            let detail =
+                format!("The <nat> element can only be used when <forward> 'mode' is 'nat' in network {network}");
             return Err(xml_error(detail));
         }
         let ipv6 = node.yes_no("ipv6")?;
         let addresses: Vec<_> = node.children("address").collect();
         let ports: Vec<_> = node.children("port").collect();
         if addresses.len() > 1 {
-            return Err(xml_error(format!("Only one <address> element is allowed in <nat> in <forward> in network {network}")));
+            return Err(xml_error(format!(
+                "Only one <address> element is allowed in <nat> in <forward> in network {network}"
+            )));
         }
         if ports.len() > 1 {
-            return Err(xml_error(format!("Only one <port> element is allowed in <nat> in <forward> in network {network}")));
+            return Err(xml_error(format!(
+                "Only one <port> element is allowed in <nat> in <forward> in network {network}"
+            )));
         }
         Ok(Self {
             ipv6,
@@ -285,11 +310,19 @@ impl Nat {
 fn address_range(node: Node<'_>, network: &str) -> Result<(Ipv4Addr, Ipv4Addr)> {
     let mut ends = [Ipv4Addr::UNSPECIFIED; 2];
     for (end, name) in ends.iter_mut().zip(["start", "end"]) {
-        let missing = || xml_error(format!("missing '{name}' attribute in <address> element in <nat> in <forward> in network {network}"));
+        let missing = || {
+            xml_error(format!(
+                "missing '{name}' attribute in <address> element in <nat> in <forward> in network {network}"
+            ))
+        };
         let text = node.non_empty(name).ok_or_else(missing)?;
         *end = match parse_ip(&text) {
             Some(IpAddr::V4(v4)) => v4,
-            _ => return Err(xml_error(format!("Bad ipv4 {name} address '{text}' in <nat> in <forward> in network '{network}'"))),
+            _ => {
+                return Err(xml_error(format!(
+                    "Bad ipv4 {name} address '{text}' in <nat> in <forward> in network '{network}'"
+                )));
+            }
         };
     }
     let [start, end] = ends;
@@ -301,9 +334,7 @@ fn port_range(node: Node<'_>, network: &str) -> Result<(u16, u16)> {
     let mut ends = [0u16; 2];
     for (end, name) in ends.iter_mut().zip(["start", "end"]) {
         let port = node.attr(name).and_then(|t| xml::parse_u64(t, 10)).and_then(|n| u16::try_from(n).ok());
-        *end = port.ok_or_else(|| {
-            bad_port(name, network)
-        })?;
+        *end = port.ok_or_else(|| bad_port(name, network))?;
     }
     if ends[1] < ends[0] {
         return Err(bad_port("end", network));

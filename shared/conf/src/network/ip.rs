@@ -37,20 +37,29 @@ impl Ip {
         let netmask_text = node.string("netmask");
         let prefix = node.u32("prefix")?;
         let local_ptr = node.yes_no("localPtr")?;
-        let address = parse_ip(text).ok_or_else(|| xml_error(format!("Invalid address '{text}' in network '{network}'")))?;
+        let address =
+            parse_ip(text).ok_or_else(|| xml_error(format!("Invalid address '{text}' in network '{network}'")))?;
         let mask = match &netmask_text {
             None => None,
-            Some(m) => Some(parse_ip(m).ok_or_else(|| xml_error(format!("Invalid netmask '{m}' in network '{network}'")))?),
+            Some(m) => {
+                Some(parse_ip(m).ok_or_else(|| xml_error(format!("Invalid netmask '{m}' in network '{network}'")))?)
+            }
         };
         match family.as_deref() {
             None if address.is_ipv6() => {
-                return Err(unsupported(format!("no family specified for non-IPv4 address '{text}' in network '{network}'")));
+                return Err(unsupported(format!(
+                    "no family specified for non-IPv4 address '{text}' in network '{network}'"
+                )));
             }
             Some("ipv4") if address.is_ipv6() => {
-                return Err(unsupported(format!("ipv4 family specified for non-IPv4 address '{text}' in network '{network}'")));
+                return Err(unsupported(format!(
+                    "ipv4 family specified for non-IPv4 address '{text}' in network '{network}'"
+                )));
             }
             Some("ipv6") if address.is_ipv4() => {
-                return Err(unsupported(format!("Family 'ipv6' specified for non-IPv6 address '{text}' in network '{network}'")));
+                return Err(unsupported(format!(
+                    "Family 'ipv6' specified for non-IPv6 address '{text}' in network '{network}'"
+                )));
             }
             None | Some("ipv4" | "ipv6") => {}
             Some(other) => return Err(xml_error(format!("Unrecognized family '{other}' in network '{network}'"))),
@@ -62,13 +71,23 @@ impl Ip {
                 return Err(unsupported(format!("Invalid {name} prefix '{p}' in network '{network}'")));
             }
         }
-        let mut ip = Self { family, address, netmask, prefix: prefix.unwrap_or(0), local_ptr, tftp_root: None, dhcp: Dhcp::default() };
+        let mut ip = Self {
+            family,
+            address,
+            netmask,
+            prefix: prefix.unwrap_or(0),
+            local_ptr,
+            tftp_root: None,
+            dhcp: Dhcp::default(),
+        };
         if let Some(n) = node.child("dhcp") {
             ip.dhcp = Dhcp::parse(n, address, ip.effective_prefix(), network)?;
         }
         if let Some(n) = node.child("tftp") {
             if address.is_ipv6() {
-                return Err(unsupported(format!("Unsupported <tftp> element in an IPv6 element in network '{network}'")));
+                return Err(unsupported(format!(
+                    "Unsupported <tftp> element in an IPv6 element in network '{network}'"
+                )));
             }
             ip.tftp_root = n.non_empty("root");
         }
@@ -125,9 +144,9 @@ fn check_netmask(mask: IpAddr, address: IpAddr, text: &str, prefix: Option<u32>,
         return Err(unsupported(format!("Network '{network}' IP address cannot have both a prefix and a netmask")));
     }
     match mask {
-        IpAddr::V6(_) => {
-            Err(unsupported(format!("Invalid netmask '{mask}' for address '{text}' in network '{network}' (both must be IPv4)")))
-        }
+        IpAddr::V6(_) => Err(unsupported(format!(
+            "Invalid netmask '{mask}' for address '{text}' in network '{network}' (both must be IPv4)"
+        ))),
         IpAddr::V4(v4) => Ok(v4),
     }
 }

@@ -24,7 +24,6 @@ pub mod validate;
 pub mod virtualport;
 pub mod vlan;
 
-
 pub use bandwidth::Bandwidth;
 pub use bridge::Bridge;
 pub use dns::Dns;
@@ -159,9 +158,10 @@ impl NetworkDef {
         let mut def = Self { name, ..Self::default() };
         def.uuid = match root.child_text("uuid") {
             None => None,
-            Some(text) => Some(xml::parse_uuid(&text).ok_or_else(|| {
-                Error::new(Domain::Network, Code::InternalError, "malformed uuid element")
-            })?),
+            Some(text) => Some(
+                xml::parse_uuid(&text)
+                    .ok_or_else(|| Error::new(Domain::Network, Code::InternalError, "malformed uuid element"))?,
+            ),
         };
         def.title = root.child_text("title");
         def.description = root.child_text("description");
@@ -180,12 +180,14 @@ impl NetworkDef {
             bridge_node = Some(node);
         }
         def.bridge = Bridge::parse(bridge_node, &def.name)?;
-        def.mac = root.child("mac").and_then(|n| n.attr("address")).map(|a| bridge::parse_mac(a, &def.name)).transpose()?;
+        def.mac =
+            root.child("mac").and_then(|n| n.attr("address")).map(|a| bridge::parse_mac(a, &def.name)).transpose()?;
         def.mtu = match root.child("mtu").and_then(|n| n.attr("size")) {
             None => None,
             Some(text) => {
                 let size = xml::parse_u64(text, 10).and_then(|n| u32::try_from(n).ok());
-                Some(size.ok_or_else(|| xml_error(format!("Invalid mtu size '{text}' in network '{}'", def.name)))?).filter(|n| *n > 0)
+                Some(size.ok_or_else(|| xml_error(format!("Invalid mtu size '{text}' in network '{}'", def.name)))?)
+                    .filter(|n| *n > 0)
             }
         };
         def.dns = root.child("dns").map(|n| Dns::parse(n, &def.name)).transpose()?.unwrap_or_default();
@@ -206,7 +208,9 @@ impl NetworkDef {
         }
         def.check_gateways()?;
         if let Some(options) = root.child_ns(DNSMASQ_NAMESPACE, "options") {
-            for option in options.elements().filter(|n| n.name() == "option" && n.namespace() == Some(DNSMASQ_NAMESPACE)) {
+            for option in
+                options.elements().filter(|n| n.name() == "option" && n.namespace() == Some(DNSMASQ_NAMESPACE))
+            {
                 let value = option.string("value").ok_or_else(|| {
                     Error::new(Domain::Network, Code::InternalError, "No dnsmasq options value specified")
                 })?;

@@ -95,14 +95,14 @@ impl NetworkPortDef {
         let uuid = root.child_text("uuid").ok_or_else(|| internal("network port has no uuid"))?;
         let uuid = xml::parse_uuid(&uuid).ok_or_else(|| internal(&format!("Unable to parse UUID '{uuid}'")))?;
         let owner = root.child("owner");
-        let owner_name = owner
-            .and_then(|o| o.child_text("name"))
-            .ok_or_else(|| internal("network port has no owner name"))?;
+        let owner_name =
+            owner.and_then(|o| o.child_text("name")).ok_or_else(|| internal("network port has no owner name"))?;
         let owner_uuid =
             owner.and_then(|o| o.child_text("uuid")).ok_or_else(|| internal("network port has no owner UUID"))?;
         let owner_uuid =
             xml::parse_uuid(&owner_uuid).ok_or_else(|| internal(&format!("Unable to parse UUID '{owner_uuid}'")))?;
-        let mac = root.child("mac").and_then(|n| n.attr("address")).ok_or_else(|| internal("network port has no mac"))?;
+        let mac =
+            root.child("mac").and_then(|n| n.attr("address")).ok_or_else(|| internal("network port has no mac"))?;
         let mac = Mac::parse(mac).ok_or_else(|| internal(&format!("Unable to parse MAC '{mac}'")))?;
         let bandwidth_node = root.child("bandwidth");
         Ok(Self {
@@ -187,11 +187,13 @@ impl Plug {
     fn write(&self, w: &mut Writer) {
         match self {
             Self::None => {}
-            Self::Network { bridge, mac_table_manager } | Self::Bridge { bridge, mac_table_manager } => w.element("plug", |w| {
-                w.attr("type", if matches!(self, Self::Network { .. }) { "network" } else { "bridge" });
-                w.attr("bridge", bridge);
-                w.attr_opt("macTableManager", *mac_table_manager);
-            }),
+            Self::Network { bridge, mac_table_manager } | Self::Bridge { bridge, mac_table_manager } => {
+                w.element("plug", |w| {
+                    w.attr("type", if matches!(self, Self::Network { .. }) { "network" } else { "bridge" });
+                    w.attr("bridge", bridge);
+                    w.attr_opt("macTableManager", *mac_table_manager);
+                })
+            }
             Self::Direct { dev, mode } => w.element("plug", |w| {
                 w.attr("type", "direct");
                 w.attr("dev", dev);

@@ -33,8 +33,8 @@ impl Route {
         let Some(text) = node.attr("address") else {
             return Err(xml_error(format!("{network}: Missing required address attribute in route definition")));
         };
-        let address =
-            parse_ip(text).ok_or_else(|| xml_error(format!("{network}: Bad network address '{text}' in route definition")))?;
+        let address = parse_ip(text)
+            .ok_or_else(|| xml_error(format!("{network}: Bad network address '{text}' in route definition")))?;
         let Some(gateway_text) = node.attr("gateway") else {
             return Err(xml_error(format!("{network}: Missing required gateway attribute in route definition")));
         };
@@ -51,36 +51,49 @@ impl Route {
             None | Some("ipv4") => {
                 let shown = if family.is_none() { "No" } else { "ipv4" };
                 if address.is_ipv6() {
-                    let detail = format!("{network}: {shown} family specified for non-IPv4 address '{text}' in route definition");
+                    let detail = format!(
+                        "{network}: {shown} family specified for non-IPv4 address '{text}' in route definition"
+                    );
                     return Err(xml_error(detail));
                 }
                 if gateway.is_ipv6() {
-                    let detail = format!("{network}: {shown} family specified for non-IPv4 gateway '{text}' in route definition");
+                    let detail = format!(
+                        "{network}: {shown} family specified for non-IPv4 gateway '{text}' in route definition"
+                    );
                     return Err(xml_error(detail));
                 }
                 if netmask.is_some() && prefix.is_some() {
-                    return Err(xml_error(format!("{network}: Route definition cannot have both a prefix and a netmask")));
+                    return Err(xml_error(format!(
+                        "{network}: Route definition cannot have both a prefix and a netmask"
+                    )));
                 }
                 if let Some(p) = prefix.filter(|p| *p > 32) {
-                    return Err(xml_error(format!("{network}: Invalid prefix {p} specified in route definition, must be 0 - 32")));
+                    return Err(xml_error(format!(
+                        "{network}: Invalid prefix {p} specified in route definition, must be 0 - 32"
+                    )));
                 }
             }
             Some("ipv6") => {
                 if address.is_ipv4() {
-                    let detail = format!("{network}: ipv6 family specified for non-IPv6 address '{text}' in route definition");
+                    let detail =
+                        format!("{network}: ipv6 family specified for non-IPv6 address '{text}' in route definition");
                     return Err(xml_error(detail));
                 }
                 if netmask.is_some() {
-                    let detail = format!("{network}: Specifying netmask invalid for IPv6 address '{text}' in route definition");
+                    let detail =
+                        format!("{network}: Specifying netmask invalid for IPv6 address '{text}' in route definition");
                     return Err(xml_error(detail));
                 }
                 if gateway.is_ipv4() {
-                    let detail =
-                        format!("{network}: ipv6 specified for non-IPv6 gateway address '{gateway_text}' in route definition");
+                    let detail = format!(
+                        "{network}: ipv6 specified for non-IPv6 gateway address '{gateway_text}' in route definition"
+                    );
                     return Err(xml_error(detail));
                 }
                 if let Some(p) = prefix.filter(|p| *p > 128) {
-                    return Err(xml_error(format!("{network}: Invalid prefix {p} specified in route definition, must be 0 - 128")));
+                    return Err(xml_error(format!(
+                        "{network}: Invalid prefix {p} specified in route definition, must be 0 - 128"
+                    )));
                 }
             }
             Some(other) => {

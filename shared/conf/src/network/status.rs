@@ -48,7 +48,8 @@ impl NetworkStatus {
             // files older than libvirt 1.2 hold the bare definition
             return NetworkDef::from_node(root).map(|def| Self { def, ..Self::default() });
         }
-        let missing = || Error::new(Domain::Network, Code::InternalError, "Could not find any 'network' element in status file");
+        let missing =
+            || Error::new(Domain::Network, Code::InternalError, "Could not find any 'network' element in status file");
         let def = NetworkDef::from_node(root.child("network").ok_or_else(missing)?)?;
         Ok(Self {
             def,
@@ -64,7 +65,9 @@ impl NetworkStatus {
     pub fn format(&self) -> String {
         let mut w = Writer::new();
         w.element("networkstatus", |w| {
-            w.element("class_id", |w| w.attr("bitmap", if self.class_ids.is_empty() { "0-2" } else { &self.class_ids }));
+            w.element("class_id", |w| {
+                w.attr("bitmap", if self.class_ids.is_empty() { "0-2" } else { &self.class_ids })
+            });
             w.element("floor", |w| w.attr("sum", self.floor_sum));
             for flag in &self.taints {
                 w.element("taint", |w| w.attr("flag", flag));

@@ -25,7 +25,9 @@ pub enum Command {
 impl Command {
     /// From the number of `virNetworkUpdateCommand`.
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Modify, Self::Delete, Self::AddLast, Self::AddFirst].get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+        [Self::Modify, Self::Delete, Self::AddLast, Self::AddFirst]
+            .get(usize::try_from(number).ok()?.checked_sub(1)?)
+            .copied()
     }
 }
 
@@ -137,13 +139,19 @@ impl NetworkDef {
     fn dhcp_parent(&mut self, parent: i32) -> Result<&mut Ip> {
         let name = self.name.clone();
         let at = if parent >= 0 {
-            let missing = || invalid(format!("couldn't update dhcp host entry - no <ip> element found at index {parent} in network '{name}'"));
+            let missing = || {
+                invalid(format!(
+                    "couldn't update dhcp host entry - no <ip> element found at index {parent} in network '{name}'"
+                ))
+            };
             usize::try_from(parent).ok().filter(|at| *at < self.ips.len()).ok_or_else(missing)?
         } else {
             let has_service = |ip: &Ip| !(ip.dhcp.ranges.is_empty() && ip.dhcp.hosts.is_empty());
             let found = self.ips.iter().position(has_service).or_else(|| self.ips.iter().position(|ip| !ip.is_v6()));
             let found = found.or(if self.ips.is_empty() { None } else { Some(0) });
-            found.ok_or_else(|| invalid(format!("couldn't update dhcp host entry - no <ip> element found in network '{name}'")))?
+            found.ok_or_else(|| {
+                invalid(format!("couldn't update dhcp host entry - no <ip> element found in network '{name}'"))
+            })?
         };
         Ok(&mut self.ips[at])
     }
@@ -153,7 +161,8 @@ impl NetworkDef {
         let ip = self.dhcp_parent(parent)?;
         let host = DhcpHost::parse(node, ip.address, &name, command == Command::Delete)?;
         if command != Command::Delete && host.ip.is_some_and(|a| a.is_ipv6() != ip.is_v6()) {
-            let text = "the address family of a host entry IP must match the address family of the dhcp element's parent";
+            let text =
+                "the address family of a host entry IP must match the address family of the dhcp element's parent";
             return Err(invalid(text));
         }
         let hosts = &mut ip.dhcp.hosts;
@@ -167,7 +176,9 @@ impl NetworkDef {
             Command::Modify => {
                 let same_name = |other: &DhcpHost| host.name.is_some() && host.name == other.name;
                 let same_id = |other: &DhcpHost| host.id.is_some() && host.id == other.id;
-                let found = hosts.iter_mut().find(|o| same_mac(o) || same_id(o) || same_name(o) || host.ip.is_some() && host.ip == o.ip);
+                let found = hosts
+                    .iter_mut()
+                    .find(|o| same_mac(o) || same_id(o) || same_name(o) || host.ip.is_some() && host.ip == o.ip);
                 let missing = || {
                     invalid(format!(
                         "couldn't locate an existing dhcp host entry with \"mac='{}'\" \"name='{}'\" \"ip='{shown_ip}'\" in network '{name}'",
@@ -213,7 +224,9 @@ impl NetworkDef {
         let ip = self.dhcp_parent(parent)?;
         let range = DhcpRange::parse(node, ip.address, ip.effective_prefix(), &name)?;
         if range.start.is_ipv6() != ip.is_v6() {
-            return Err(xml_error("the address family of a dhcp range must match the address family of the dhcp element's parent"));
+            return Err(xml_error(
+                "the address family of a dhcp range must match the address family of the dhcp element's parent",
+            ));
         }
         let (v6, adds) = (ip.is_v6(), matches!(command, Command::AddFirst | Command::AddLast));
         if adds && ip.dhcp.ranges.is_empty() && ip.dhcp.hosts.is_empty() {
@@ -253,7 +266,9 @@ impl NetworkDef {
         let missing = || xml_error("missing dev attribute in <interface> element");
         let device = Device::Interface(node.non_empty("dev").ok_or_else(missing)?);
         let Device::Interface(dev) = &device else { return Ok(()) };
-        let absent = || invalid(format!("couldn't find an interface entry in network '{name}' matching <interface dev='{dev}'>"));
+        let absent = || {
+            invalid(format!("couldn't find an interface entry in network '{name}' matching <interface dev='{dev}'>"))
+        };
         let Some(Forward { mode, devices, .. }) = &mut self.forward else { return Err(absent()) };
         let at = devices.iter().position(|d| *d == device);
         if command == Command::Delete {
@@ -278,18 +293,24 @@ impl NetworkDef {
         let at = self.portgroups.iter().position(|g| g.name == group.name);
         let adds = matches!(command, Command::AddFirst | Command::AddLast);
         if at.is_none() && !adds {
-            let detail = format!("couldn't find a portgroup entry in network '{name}' matching <portgroup name='{}'>", group.name);
+            let detail = format!(
+                "couldn't find a portgroup entry in network '{name}' matching <portgroup name='{}'>",
+                group.name
+            );
             return Err(invalid(detail));
         }
         if at.is_some() && adds {
-            let detail =
-                format!("there is an existing portgroup entry in network '{name}' that matches \"<portgroup name='{}'>\"", group.name);
+            let detail = format!(
+                "there is an existing portgroup entry in network '{name}' that matches \"<portgroup name='{}'>\"",
+                group.name
+            );
             return Err(invalid(detail));
         }
         let other_default = self.portgroups.iter().any(|g| g.default && g.name != group.name);
         if group.default && other_default && command != Command::Delete {
-            let detail =
-                format!("a different portgroup entry in network '{name}' is already set as the default. Only one default is allowed.");
+            let detail = format!(
+                "a different portgroup entry in network '{name}' is already set as the default. Only one default is allowed."
+            );
             return Err(invalid(detail));
         }
         match (command, at) {
@@ -311,19 +332,23 @@ impl NetworkDef {
         let adds = matches!(command, Command::AddFirst | Command::AddLast);
         let hosts = &mut self.dns.hosts;
         // a name may have several addresses, so only records about the same address stand against a new one
-        let matches = |o: &DnsHost| host.ip.is_some() && host.ip == o.ip || !adds && host.names.iter().any(|n| o.names.contains(n));
+        let matches = |o: &DnsHost| {
+            host.ip.is_some() && host.ip == o.ip || !adds && host.names.iter().any(|n| o.names.contains(n))
+        };
         let mut found = hosts.iter().enumerate().filter(|(_, o)| matches(o));
         let (first, more) = (found.next().map(|(at, _)| at), found.next().is_some());
         match (command, first) {
-            (Command::AddFirst | Command::AddLast, Some(_)) => {
-                Err(invalid(format!("there is already at least one DNS HOST record with a matching field in network {name}")))
-            }
+            (Command::AddFirst | Command::AddLast, Some(_)) => Err(invalid(format!(
+                "there is already at least one DNS HOST record with a matching field in network {name}"
+            ))),
             (Command::AddFirst | Command::AddLast, None) => {
                 insert(hosts, command, host);
                 Ok(())
             }
             (_, None) => Err(invalid(format!("couldn't locate a matching DNS HOST record in network {name}"))),
-            (_, Some(_)) if more => Err(invalid(format!("multiple matching DNS HOST records were found in network {name}"))),
+            (_, Some(_)) if more => {
+                Err(invalid(format!("multiple matching DNS HOST records were found in network {name}")))
+            }
             (Command::Modify, Some(at)) => {
                 hosts[at] = host;
                 Ok(())
@@ -383,17 +408,19 @@ impl NetworkDef {
         });
         let (first, more) = (found.next().map(|(at, _)| at), found.next().is_some());
         match (command, first) {
-            (Command::Delete, None) => Err(invalid(format!("couldn't locate a matching DNS SRV record in network {name}"))),
-            (Command::Delete, Some(_)) if more => {
-                Err(invalid(format!("multiple DNS SRV records matching all specified fields were found in network {name}")))
+            (Command::Delete, None) => {
+                Err(invalid(format!("couldn't locate a matching DNS SRV record in network {name}")))
             }
+            (Command::Delete, Some(_)) if more => Err(invalid(format!(
+                "multiple DNS SRV records matching all specified fields were found in network {name}"
+            ))),
             (Command::Delete, Some(at)) => {
                 srvs.remove(at);
                 Ok(())
             }
-            (_, Some(_)) => {
-                Err(invalid(format!("there is already at least one DNS SRV record matching all specified fields in network {name}")))
-            }
+            (_, Some(_)) => Err(invalid(format!(
+                "there is already at least one DNS SRV record matching all specified fields in network {name}"
+            ))),
             (_, None) => {
                 insert(srvs, command, srv);
                 Ok(())

@@ -19,30 +19,36 @@ impl NetworkDef {
             None => {}
             Some(ForwardMode::Nat | ForwardMode::Route) => {
                 if self.ips.is_empty() {
-                    let detail = format!("{word} forwarding requested, but no IP address provided for network '{name}'");
+                    let detail =
+                        format!("{word} forwarding requested, but no IP address provided for network '{name}'");
                     return Err(xml_error(detail));
                 }
                 if devices > 1 {
-                    let detail = format!("multiple forwarding interfaces specified for network '{name}', only one is supported");
+                    let detail =
+                        format!("multiple forwarding interfaces specified for network '{name}', only one is supported");
                     return Err(xml_error(detail));
                 }
             }
-            Some(ForwardMode::Open) => {
-                if devices > 0 {
-                    return Err(xml_error(format!("forward dev not allowed for network '{name}' with forward mode='{word}'")));
-                }
+            Some(ForwardMode::Open) if devices > 0 => {
+                return Err(xml_error(format!(
+                    "forward dev not allowed for network '{name}' with forward mode='{word}'"
+                )));
             }
+            Some(ForwardMode::Open) => {}
             Some(_) => self.check_unmanaged(devices > 0 || pf)?,
         }
         if self.mtu.is_some() && !self.has_own_bridge() {
-            let detail = format!("mtu size only allowed in open, route, nat, and isolated mode, not in {word} (network '{name}')");
+            let detail = format!(
+                "mtu size only allowed in open, route, nat, and isolated mode, not in {word} (network '{name}')"
+            );
             return Err(xml_error(detail));
         }
         if let Some(domain) = &self.domain
             && domain.register == Some(true)
             && domain.local_only != Some(true)
         {
-            let detail = format!("attribute 'register=yes' in <domain> element requires 'localOnly=yes' in network {name}");
+            let detail =
+                format!("attribute 'register=yes' in <domain> element requires 'localOnly=yes' in network {name}");
             return Err(unsupported(detail));
         }
         Ok(())
@@ -70,8 +76,9 @@ impl NetworkDef {
             return Err(xml_error(detail));
         }
         if bridge.name.is_some() && has_devices {
-            let detail =
-                format!("A network with forward mode='{word}' can specify a bridge name or a forward dev, but not both (network '{name}')");
+            let detail = format!(
+                "A network with forward mode='{word}' can specify a bridge name or a forward dev, but not both (network '{name}')"
+            );
             return Err(xml_error(detail));
         }
         Ok(())
@@ -84,7 +91,10 @@ impl NetworkDef {
                 ip.effective_prefix().is_some_and(|prefix| super::address::contains(ip.address, prefix, route.gateway))
             });
             if !reachable {
-                let detail = format!("unreachable static route gateway '{}' specified for network '{}'", route.gateway, self.name);
+                let detail = format!(
+                    "unreachable static route gateway '{}' specified for network '{}'",
+                    route.gateway, self.name
+                );
                 return Err(unsupported(detail));
             }
         }
@@ -103,7 +113,10 @@ impl NetworkDef {
         self.check_device_kinds()?;
         let (name, word) = (&self.name, self.mode_word());
         for (v6, family) in [(false, "IPv4"), (true, "IPv6")] {
-            let services = self.ips.iter().filter(|ip| ip.is_v6() == v6 && !(ip.dhcp.ranges.is_empty() && ip.dhcp.hosts.is_empty()));
+            let services = self
+                .ips
+                .iter()
+                .filter(|ip| ip.is_v6() == v6 && !(ip.dhcp.ranges.is_empty() && ip.dhcp.hosts.is_empty()));
             if services.count() > 1 {
                 let detail = format!(
                     "Multiple {family} dhcp sections found -- dhcp is supported only for a single {family} address on each network"
@@ -113,14 +126,18 @@ impl NetworkDef {
         }
         self.check_portgroups()?;
         if self.bandwidth.is_some() && !self.allows_bandwidth() {
-            return Err(unsupported(format!("Unsupported network-wide <bandwidth> element in network {name} with forward mode='{word}'")));
+            return Err(unsupported(format!(
+                "Unsupported network-wide <bandwidth> element in network {name} with forward mode='{word}'"
+            )));
         }
         if self.mode() == Some(ForwardMode::Hostdev) {
             for device in self.forward.iter().flat_map(|f| &f.devices) {
                 if let Device::Pci(pci) = device
                     && !is_virtual_function(*pci)
                 {
-                    let detail = format!("device '/sys/bus/pci/devices/{pci}' in network '{name}' is not an SR-IOV Virtual Function");
+                    let detail = format!(
+                        "device '/sys/bus/pci/devices/{pci}' in network '{name}' is not an SR-IOV Virtual Function"
+                    );
                     return Err(unsupported(detail));
                 }
             }
@@ -143,7 +160,11 @@ impl NetworkDef {
         ];
         match present.iter().find(|(_, present)| *present) {
             Some((element, _)) => {
-                let detail = format!("Unsupported <{element}> element in network {} with forward mode='{}'", self.name, self.mode_word());
+                let detail = format!(
+                    "Unsupported <{element}> element in network {} with forward mode='{}'",
+                    self.name,
+                    self.mode_word()
+                );
                 Err(unsupported(detail))
             }
             None => Ok(()),
@@ -174,18 +195,21 @@ impl NetworkDef {
 
     fn check_portgroups(&self) -> Result<()> {
         let (name, word, mode) = (&self.name, self.mode_word(), self.mode());
-        let open_vswitch = |port: Option<&super::VirtualPort>| port.is_some_and(|p| p.kind == Some(VirtualPortKind::OpenVSwitch));
+        let open_vswitch =
+            |port: Option<&super::VirtualPort>| port.is_some_and(|p| p.kind == Some(VirtualPortKind::OpenVSwitch));
         // VLAN tags are possible on devices handed to guests whole and on the administrator's bridges
         let devices_whole = matches!(mode, Some(ForwardMode::Hostdev | ForwardMode::Passthrough));
         let vlan_ok = |port: Option<&super::VirtualPort>| {
-            devices_whole || mode == Some(ForwardMode::Bridge) && (open_vswitch(port) || port.is_none_or(|p| p.kind.is_none()))
+            devices_whole
+                || mode == Some(ForwardMode::Bridge) && (open_vswitch(port) || port.is_none_or(|p| p.kind.is_none()))
         };
         let allowed = vlan_ok(self.virtualport.as_ref());
         let mut default: Option<&str> = None;
         let mut default_bad_vlan = false;
         for (at, group) in self.portgroups.iter().enumerate() {
             if self.portgroups[..at].iter().any(|g| g.name == group.name) {
-                let detail = format!("multiple <portgroup> elements with the same name ({}) in network '{name}'", group.name);
+                let detail =
+                    format!("multiple <portgroup> elements with the same name ({}) in network '{name}'", group.name);
                 return Err(unsupported(detail));
             }
             if group.default {
@@ -208,7 +232,8 @@ impl NetworkDef {
             }
         }
         if default_bad_vlan || self.vlan.is_some() && !allowed && default.is_none() {
-            let detail = format!("<vlan> element specified for network {name}, whose type doesn't support vlan configuration");
+            let detail =
+                format!("<vlan> element specified for network {name}, whose type doesn't support vlan configuration");
             return Err(unsupported(detail));
         }
         Ok(())

@@ -39,7 +39,8 @@ impl VirtualPort {
     /// # Errors
     /// libvirt's texts; `require_type`: an element without a type is refused.
     pub fn parse(node: Node<'_>, require_type: bool) -> Result<Self> {
-        let unknown = |word: &str| Error::new(Domain::None, Code::ConfigUnsupported, format!("unknown virtualport type {word}"));
+        let unknown =
+            |word: &str| Error::new(Domain::None, Code::ConfigUnsupported, format!("unknown virtualport type {word}"));
         let kind: Option<VirtualPortKind> = match node.attr("type") {
             None if require_type => return Err(fault("missing required virtualport type")),
             None => None,
@@ -52,7 +53,8 @@ impl VirtualPort {
         let Some(node) = node.child("parameters") else { return Ok(port) };
         let number = |name: &str, max: u64| -> Result<Option<u64>> {
             let Some(text) = node.attr(name) else { return Ok(None) };
-            let value = xml::parse_u64(text, 0).ok_or_else(|| fault(format!("cannot parse value of {name} parameter")))?;
+            let value =
+                xml::parse_u64(text, 0).ok_or_else(|| fault(format!("cannot parse value of {name} parameter")))?;
             if value > max {
                 return Err(fault(format!("value of {name} out of range")));
             }

@@ -37,7 +37,10 @@ impl Vlan {
         for n in &tags_found {
             n.required("id")?;
             let id = n.u32("id")?.unwrap_or(0);
-            let id = u16::try_from(id).ok().filter(|id| *id <= 4095).ok_or_else(|| fault(format!("vlan tag id {id} too large (maximum 4095)")))?;
+            let id = u16::try_from(id)
+                .ok()
+                .filter(|id| *id <= 4095)
+                .ok_or_else(|| fault(format!("vlan tag id {id} too large (maximum 4095)")))?;
             if let Some(mode) = n.word("nativeMode")? {
                 if vlan.native.is_some() {
                     return Err(fault("duplicate native vlan setting"));
@@ -54,10 +57,14 @@ impl Vlan {
                 _ => return Err(fault(format!("invalid \"trunk='{word}'\" in <vlan> - must be yes or no"))),
             };
             if !trunk && vlan.native.is_some() {
-                return Err(fault("invalid configuration in <vlan> - \"trunk='no'\" is not allowed with a native vlan id"));
+                return Err(fault(
+                    "invalid configuration in <vlan> - \"trunk='no'\" is not allowed with a native vlan id",
+                ));
             }
             if !trunk && vlan.tags.len() > 1 {
-                let detail = format!("invalid \"trunk='{word}'\" in <vlan> - trunk='yes' is required for more than one vlan tag");
+                let detail = format!(
+                    "invalid \"trunk='{word}'\" in <vlan> - trunk='yes' is required for more than one vlan tag"
+                );
                 return Err(fault(detail));
             }
             vlan.trunk = trunk;
