@@ -7,7 +7,7 @@ use protocol::remote::{self, proc};
 use protocol::{Class, Procedure, ReplyFuture, qemu};
 use rpc::remote::{LXC_PROGRAM, Session, authentication, not_open, session};
 use rpc::router::Target;
-use rpc::{Call, Program, RelayCall, Router};
+use rpc::{Auth, Call, Program, RelayCall, Router};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -94,7 +94,7 @@ impl Proxy {
     async fn open(&self, call: &Call, args: remote::ConnectOpenArgs) -> Result<()> {
         let client = call.client();
         let session = Session::of(client);
-        if let Err(error) = session::begin_open(&session, args.flags) {
+        if let Err(error) = session::begin_open(&session) {
             self.router.close_main(client);
             return Err(error);
         }
@@ -139,11 +139,13 @@ impl remote::Connection<Call> for Proxy {
     }
 
     async fn connect_register_close_callback(&self, call: &Call) -> Result<()> {
-        self.session(call)?.set_close_callback(true)
+        self.session(call)?.set_close_callback(true);
+        Ok(())
     }
 
     async fn connect_unregister_close_callback(&self, call: &Call) -> Result<()> {
-        self.session(call)?.set_close_callback(false)
+        self.session(call)?.set_close_callback(false);
+        Ok(())
     }
 
     async fn connect_set_identity(&self, call: &Call, args: remote::ConnectSetIdentityArgs) -> Result<()> {
@@ -159,11 +161,11 @@ impl remote::Auth<Call> for Proxy {
         Ok(remote::AuthListRet { types: vec![authentication::offered(call.client())] })
     }
 
-    async fn auth_polkit(&self, _: &Call) -> Result<remote::AuthPolkitRet> {
-        Err(authentication::unavailable("polkit"))
+    async fn auth_polkit(&self, call: &Call) -> Result<remote::AuthPolkitRet> {
+        Err(authentication::unavailable(call.client(), Auth::Polkit))
     }
 
-    async fn auth_sasl_init(&self, _: &Call) -> Result<remote::AuthSaslInitRet> {
-        Err(authentication::unavailable("SASL"))
+    async fn auth_sasl_init(&self, call: &Call) -> Result<remote::AuthSaslInitRet> {
+        Err(authentication::unavailable(call.client(), Auth::Sasl))
     }
 }

@@ -90,7 +90,7 @@ mod tests {
         for (name, text) in [
             ("test:///default", "internal error: Unexpected driver type 'test' opened"),
             ("frob:///system", "no connection driver available for frob:///system"),
-            ("frob", "internal error: unable to parse URI frob"),
+            ("frob", "no connection driver available for URI 'frob' does not include a driver name"),
             ("", "no connection driver available"),
         ] {
             assert_eq!(choose(name, folder, true).unwrap_err().message, text);

@@ -1,5 +1,6 @@
 //! Who calls: what the kernel, a login or a sibling daemon says about a client.
 
+use error::{Code, Domain, Error};
 use protocol::remote::{TypedParam, TypedParamValue};
 
 /// The process at the other end of a UNIX socket, as the kernel noted it at connect.
@@ -30,24 +31,30 @@ pub mod field {
 }
 
 /// Name and value type of each known part, as libvirt sends them.
-const KNOWN: [(&str, Kind); 10] = [
-    (field::USER_NAME, Kind::Text),
-    (field::UNIX_USER_ID, Kind::Unsigned),
-    (field::GROUP_NAME, Kind::Text),
-    (field::UNIX_GROUP_ID, Kind::Unsigned),
-    (field::PROCESS_ID, Kind::Signed),
-    (field::PROCESS_TIME, Kind::Unsigned),
-    (field::SASL_USER_NAME, Kind::Text),
-    (field::X509_DISTINGUISHED_NAME, Kind::Text),
-    (field::SELINUX_CONTEXT, Kind::Text),
-    (field::SYSTEM_TOKEN, Kind::Text),
+const KNOWN: [(&str, &str); 10] = [
+    (field::USER_NAME, "string"),
+    (field::UNIX_USER_ID, "ullong"),
+    (field::GROUP_NAME, "string"),
+    (field::UNIX_GROUP_ID, "ullong"),
+    (field::PROCESS_ID, "llong"),
+    (field::PROCESS_TIME, "ullong"),
+    (field::SASL_USER_NAME, "string"),
+    (field::X509_DISTINGUISHED_NAME, "string"),
+    (field::SELINUX_CONTEXT, "string"),
+    (field::SYSTEM_TOKEN, "string"),
 ];
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Signed,
-    Unsigned,
+/// A value's type as libvirt's messages name it.
+fn type_name(value: &TypedParamValue) -> &'static str {
+    match value {
+        TypedParamValue::Int(_) => "int",
+        TypedParamValue::Uint(_) => "uint",
+        TypedParamValue::Llong(_) => "llong",
+        TypedParamValue::Ullong(_) => "ullong",
+        TypedParamValue::Double(_) => "double",
+        TypedParamValue::Boolean(_) => "boolean",
+        TypedParamValue::String(_) => "string",
+    }
 }
 
 /// What is known about a caller.
@@ -68,18 +75,25 @@ impl Identity {
         Identity { parts }
     }
 
-    /// An identity that a sibling daemon hands over; `Err` names a part that is unknown, of the wrong type, or there twice.
-    pub fn from_params(params: Vec<TypedParam>) -> Result<Self, String> {
+    /// An identity that a sibling daemon hands over.
+    ///
+    /// # Errors
+    /// libvirt's for parts that are unknown, of the wrong type, or there twice.
+    pub fn from_params(params: Vec<TypedParam>) -> error::Result<Self> {
         for (at, param) in params.iter().enumerate() {
-            let kind = match &param.value {
-                TypedParamValue::String(_) => Kind::Text,
-                TypedParamValue::Llong(_) => Kind::Signed,
-                TypedParamValue::Ullong(_) => Kind::Unsigned,
-                _ => return Err(param.field.clone()),
+            let name = &param.field;
+            let Some((_, wanted)) = KNOWN.iter().find(|(known, _)| known == name) else {
+                let text = format!("parameter '{name}' not supported");
+                return Err(Error::new(Domain::None, Code::ArgumentUnsupported, text));
             };
-            let known = KNOWN.iter().any(|(name, of)| *name == param.field && *of == kind);
-            if !known || params[..at].iter().any(|other| other.field == param.field) {
-                return Err(param.field.clone());
+            let found = type_name(&param.value);
+            if *wanted != found {
+                let text = format!("invalid type '{found}' for parameter '{name}', expected '{wanted}'");
+                return Err(Error::new(Domain::None, Code::InvalidArg, text));
+            }
+            if params[..at].iter().any(|other| other.field == *name) {
+                let text = format!("parameter '{name}' occurs multiple times");
+                return Err(Error::new(Domain::None, Code::InvalidArg, text));
             }
         }
         Ok(Identity { parts: params })
@@ -135,15 +149,22 @@ mod tests {
         assert_eq!(Identity::from_params(good.params().to_vec()).unwrap(), good);
         assert_eq!((good.user_id(), good.number(field::PROCESS_ID)), (Some(1000), Some(7)));
         let rows = [
-            vec![TypedParam::string("shoe-size", "44")],
-            vec![TypedParam::string(field::UNIX_USER_ID, "0")],
-            vec![TypedParam::int(field::PROCESS_ID, 1)],
-            vec![TypedParam::string(field::USER_NAME, "a"), TypedParam::string(field::USER_NAME, "b")],
+            (TypedParam::string("shoe-size", "44"), "argument unsupported: parameter 'shoe-size' not supported"),
+            (
+                TypedParam::string(field::UNIX_USER_ID, "0"),
+                "invalid argument: invalid type 'string' for parameter 'unix-user-id', expected 'ullong'",
+            ),
+            (
+                TypedParam::int(field::PROCESS_ID, 1),
+                "invalid argument: invalid type 'int' for parameter 'process-id', expected 'llong'",
+            ),
         ];
-        for row in rows {
-            let name = row[0].field.clone();
-            assert_eq!(Identity::from_params(row).unwrap_err(), name);
+        for (param, text) in rows {
+            assert_eq!(Identity::from_params(vec![param]).unwrap_err().message, text);
         }
+        let twice = vec![TypedParam::string(field::USER_NAME, "a"), TypedParam::string(field::USER_NAME, "b")];
+        let text = "invalid argument: parameter 'user-name' occurs multiple times";
+        assert_eq!(Identity::from_params(twice).unwrap_err().message, text);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The rules by which a server answers, each seen from a raw socket.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -113,10 +114,8 @@ async fn wrong_types_and_statuses_cost_nothing() {
     let mut header = raw.header(REMOTE, remote::proc::CONNECT_GET_HOSTNAME);
     header.status = Status::Continue;
     assert_eq!(raw.refused(header, &[]).await.message, "Unexpected message status 2");
-    header = raw.header(REMOTE, remote::proc::CONNECT_GET_HOSTNAME);
-    header.kind = MessageType::Unknown(77);
-    assert_eq!(raw.refused(header, &[]).await.message, "Unexpected message type 77");
-    for kind in [MessageType::Reply, MessageType::Message, MessageType::Stream, MessageType::StreamHole] {
+    let kinds = [MessageType::Reply, MessageType::Message, MessageType::Stream, MessageType::StreamHole];
+    for kind in kinds.into_iter().chain([MessageType::Unknown(77)]) {
         for _ in 0..1000 {
             let mut header = raw.header(REMOTE, remote::proc::CONNECT_GET_HOSTNAME);
             header.kind = kind;
@@ -171,8 +170,6 @@ async fn calls_need_an_open_connection() {
     assert_eq!(ret.supported, 1);
     let error = raw.connect_open("lxc:///system", 0).await.unwrap_err();
     assert_eq!(error.message, "no connection driver available for lxc:///system");
-    let error = raw.connect_open("qemu:///system", 8).await.unwrap_err();
-    assert_eq!(error.code(), Some(Code::InvalidArg));
     raw.connect_open("", 0).await.unwrap();
     let error = raw.connect_open("qemu:///system", 0).await.unwrap_err();
     assert_eq!(error.message, "internal error: connection already open");

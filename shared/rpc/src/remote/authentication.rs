@@ -21,8 +21,12 @@ pub fn offered(client: &Client) -> AuthType {
     }
 }
 
-/// The answer to a login that this daemon cannot check.
-pub fn unavailable(mechanism: &str) -> Error {
+/// The answer to a login that this daemon cannot check, or that this socket does not ask for.
+pub fn unavailable(client: &Client, wanted: Auth) -> Error {
+    if client.auth() != wanted {
+        return Error::new(Domain::Rpc, Code::AuthFailed, "authentication failed");
+    }
+    let mechanism = if wanted == Auth::Sasl { "SASL" } else { "polkit" };
     Error::new(Domain::Rpc, Code::AuthUnavailable, format!("{mechanism} authentication is not available"))
 }
 
@@ -31,11 +35,11 @@ impl remote::Auth<Call> for Shared {
         Ok(AuthListRet { types: vec![offered(call.client())] })
     }
 
-    async fn auth_polkit(&self, _: &Call) -> Result<AuthPolkitRet> {
-        Err(unavailable("polkit"))
+    async fn auth_polkit(&self, call: &Call) -> Result<AuthPolkitRet> {
+        Err(unavailable(call.client(), Auth::Polkit))
     }
 
-    async fn auth_sasl_init(&self, _: &Call) -> Result<AuthSaslInitRet> {
-        Err(unavailable("SASL"))
+    async fn auth_sasl_init(&self, call: &Call) -> Result<AuthSaslInitRet> {
+        Err(unavailable(call.client(), Auth::Sasl))
     }
 }

@@ -234,12 +234,7 @@ pub fn check_read_only(
 pub fn not_open(class: Class) -> Error {
     let text = match class {
         Class::Hypervisor | Class::Connection | Class::Auth | Class::Service => "hypervisor connection not open",
-        Class::Network => "network connection not open",
-        Class::Storage => "storage connection not open",
-        Class::Interface => "interface connection not open",
-        Class::Nodedev => "node device connection not open",
-        Class::Nwfilter => "network filter connection not open",
-        Class::Secret => "secret connection not open",
+        _ => "connection not open",
     };
     Error::new(Domain::Rpc, Code::InternalError, text)
 }

@@ -12,8 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// `VIR_CONNECT_RO`.
 const OPEN_READ_ONLY: u32 = 1;
-/// `VIR_CONNECT_NO_ALIASES`: concerns the client library alone.
-const OPEN_NO_ALIASES: u32 = 2;
 const FEATURE_FD_PASSING: i32 = 8;
 const FEATURE_KEEPALIVE: i32 = 10;
 const FEATURE_EVENT_CALLBACK: i32 = 14;
@@ -52,26 +50,22 @@ impl Session {
         self.close_callback.load(Ordering::Relaxed)
     }
 
-    /// Registers or removes that wish; twice the same is an error.
-    pub fn set_close_callback(&self, wanted: bool) -> Result<()> {
-        if self.close_callback.swap(wanted, Ordering::Relaxed) != wanted {
-            return Ok(());
-        }
-        let text = if wanted { "A close callback is already registered" } else { "No close callback is registered" };
-        Err(Error::new(Domain::Rpc, Code::OperationInvalid, text))
+    /// Registers or removes that wish.
+    pub fn set_close_callback(&self, wanted: bool) {
+        self.close_callback.store(wanted, Ordering::Relaxed);
     }
 }
 
 /// The checks of `CONNECT_OPEN` that do not depend on the driver. A second open fails and drops the first.
-pub fn begin_open(session: &Session, flags: u32) -> Result<()> {
+pub fn begin_open(session: &Session) -> Result<()> {
     if session.is_open() {
         session.set_uri(None);
         return Err(Error::new(Domain::Rpc, Code::InternalError, "connection already open"));
     }
-    error::check_flags(Domain::None, "virConnectOpenInternal", flags, OPEN_READ_ONLY | OPEN_NO_ALIASES)
+    Ok(())
 }
 
-/// Whether the flags of `CONNECT_OPEN` ask for looking only.
+/// Whether the flags of `CONNECT_OPEN` ask for looking only; libvirt's daemons ignore all others.
 pub fn wants_read_only(flags: u32) -> bool {
     flags & OPEN_READ_ONLY != 0
 }
@@ -101,25 +95,16 @@ pub fn daemon_feature(client: &Client, feature: i32) -> Option<i32> {
 /// Replaces a client's identity on behalf of a sibling daemon.
 ///
 /// # Errors
-/// `ACCESS_DENIED` unless the kernel says that the client runs as root or as this daemon's user; `INVALID_ARG` for
-/// unknown parts; `OPERATION_DENIED` for read-only clients.
+/// `ACCESS_DENIED` unless the kernel says that the client runs as root or as this daemon's user;
+/// `ARGUMENT_UNSUPPORTED` and `INVALID_ARG` for wrong parts; `OPERATION_DENIED` for read-only clients.
 pub fn set_identity(call: &Call, args: remote::ConnectSetIdentityArgs) -> Result<()> {
     let client = call.client();
     super::check_read_only(client, call.procedure(), || None)?;
-    error::check_flags(Domain::None, "virConnectSetIdentity", args.flags, 0)?;
     let uid = client.peer().uid;
     if uid != 0 && uid != nix::unistd::geteuid().as_raw() {
         return Err(Error::new(Domain::Rpc, Code::AccessDenied, "only daemons may set an identity"));
     }
-    let identity = Identity::from_params(args.params).map_err(|name| {
-        Error::invalid_argument(
-            Domain::None,
-            "virConnectSetIdentity",
-            "params",
-            format!("unexpected parameter '{name}'"),
-        )
-    })?;
-    client.set_identity(identity);
+    client.set_identity(Identity::from_params(args.params)?);
     Ok(())
 }
 
@@ -141,7 +126,7 @@ impl Shared {
 impl remote::Connection<Call> for Shared {
     async fn connect_open(&self, call: &Call, args: remote::ConnectOpenArgs) -> Result<()> {
         let session = Session::of(call.client());
-        begin_open(&session, args.flags)?;
+        begin_open(&session)?;
         let name = args.name.filter(|name| !name.is_empty()).unwrap_or_else(|| self.config.default_uri());
         self.check_uri(&name)?;
         if wants_read_only(args.flags) {
@@ -190,11 +175,13 @@ impl remote::Connection<Call> for Shared {
     }
 
     async fn connect_register_close_callback(&self, call: &Call) -> Result<()> {
-        self.check_open(call)?.set_close_callback(true)
+        self.check_open(call)?.set_close_callback(true);
+        Ok(())
     }
 
     async fn connect_unregister_close_callback(&self, call: &Call) -> Result<()> {
-        self.check_open(call)?.set_close_callback(false)
+        self.check_open(call)?.set_close_callback(false);
+        Ok(())
     }
 
     async fn connect_set_identity(&self, call: &Call, args: remote::ConnectSetIdentityArgs) -> Result<()> {

@@ -11,14 +11,14 @@ pub struct ConnectUri {
     pub path: String,
 }
 
-/// The text is no URI.
+/// The text names no driver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unable to parse URI {0}")]
+#[error("URI '{0}' does not include a driver name")]
 pub struct UriError(String);
 
 impl From<UriError> for Error {
     fn from(error: UriError) -> Error {
-        Error::new(Domain::None, Code::InternalError, error.to_string())
+        Error::new(Domain::None, Code::NoConnect, error.to_string())
     }
 }
 
