@@ -7,8 +7,10 @@
 It needs root, overlayfs, a writable cgroup v2 hierarchy and systemd's files; `missing()` says what is not there.
 Its network is its own and empty, its files are copies: nothing a test does reaches the machine it runs on.
 """
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -62,6 +64,12 @@ def wait_until(condition, timeout, what):
         time.sleep(0.02)
 
 
+def die_with_parent():
+    """Runs in the child: whoever kills the tests kills the machine."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 class Machine:
     """A booted machine; ends with its `with` block."""
 
@@ -81,7 +89,7 @@ class Machine:
         self.process = subprocess.Popen(
             ["sh", "-c", enter, "sh", "unshare", "--fork", "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--net",
              "--kill-child", "sh", os.path.join(HERE, "boot"), self.stage, self.bin_dir, PROJECT],
-            stdin=subprocess.DEVNULL, start_new_session=True)
+            stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent)
         try:
             self.init = wait_until(self._find_init, 30, "systemd's start")
             wait_until(self._is_up, 60, "the sockets")

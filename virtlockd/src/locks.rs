@@ -195,6 +195,11 @@ impl Locks {
         Ok(())
     }
 
+    /// Leaves nothing with the service manager if nothing is held; to be called at a regular end.
+    pub fn leave(&self) {
+        self.lock().keeper.leave();
+    }
+
     /// The descriptors that the next image of this program needs, by name.
     pub fn inheritance(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let inner = self.lock();

@@ -46,5 +46,9 @@ async fn load(context: Context) -> anyhow::Result<Services> {
         .await
         .with_context(|| format!("cannot write '{}'", record.display()))?;
     let api = Api::new(locks.clone(), context.shutdown.clone());
-    Ok(Services::new().program(Arc::new(LockProgram::new(api))).on_reexec(move || Ok(locks.inheritance()?)))
+    let last = locks.clone();
+    Ok(Services::new()
+        .program(Arc::new(LockProgram::new(api)))
+        .on_reexec(move || Ok(locks.inheritance()?))
+        .on_close(move || async move { last.leave() }))
 }

@@ -214,6 +214,11 @@ impl Logs {
         }
     }
 
+    /// Leaves nothing with the service manager if nothing is held; to be called at a regular end.
+    pub fn leave(&self) {
+        self.lock().keeper.leave();
+    }
+
     /// The descriptors that the next image of this program needs, by name.
     pub fn inheritance(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let inner = self.lock();

@@ -1,20 +1,25 @@
 //! The storage driver: all pools, where their files are, who hears of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use conf::pool::{PoolDef, PoolSource, PoolType};
 use error::{Code, Domain, Error, Result};
 use object::events::Subscriptions;
 use object::{Clash, Registry};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::backend;
 use crate::event::Lifecycle;
-use crate::pool::{Pool, StartKind, State, defined, load, store::Store};
+use crate::pool::{Pool, StartKind, State, defined, store::Store};
 
 /// Copies, wipes and streams that run at once; the others wait, so that short file work always finds a thread.
 const JOBS_MAX: usize = 4;
+
+/// How long the daemon's start waits for pools.
+const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// The driver. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +31,19 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) subscriptions: Subscriptions<Arc<rpc::Client>>,
     jobs: Semaphore,
+}
+
+/// Waits for the tasks, but not longer than [`START_LIMIT`]; they go on then.
+async fn finish(tasks: Vec<JoinHandle<()>>) {
+    let all = async {
+        for task in tasks {
+            // a panic has been logged
+            let _ = task.await;
+        }
+    };
+    if tokio::time::timeout(START_LIMIT, all).await.is_err() {
+        tracing::warn!("not all pools are up yet: their storage does not answer");
+    }
 }
 
 fn storage(code: Code, detail: impl Into<String>) -> Error {
@@ -44,26 +62,51 @@ fn clash(clash: &Clash) -> Error {
 impl Driver {
     /// Reads the pools of an earlier life, takes back what still runs, and starts what starts with the host.
     ///
+    /// Storage that does not answer delays this by [`START_LIMIT`] at most; its pools come up when it does.
+    ///
     /// # Errors
     /// When the driver's folders cannot be made.
     pub(crate) async fn start(store: Store) -> std::io::Result<Driver> {
-        let (store, states) = host::run_blocking(move || {
+        let (store, states, running) = host::run_blocking(move || {
             store.prepare()?;
-            let states = load(&store);
-            Ok::<_, std::io::Error>((store, states))
+            let (states, running) = (defined(&store), store.states());
+            Ok::<_, std::io::Error>((store, states, running))
         })
         .await?;
-        let pools = Registry::new();
+        let inner =
+            Inner { pools: Registry::new(), store, subscriptions: Subscriptions::new("storage pool"), jobs: Semaphore::new(JOBS_MAX) };
+        let driver = Driver(Arc::new(inner));
         for state in states {
-            let pool = Pool::spawn(state);
-            if let Err(error) = pools.insert(pool.uuid, &pool.name, pool.clone()) {
-                tracing::error!(pool = &*pool.name, %error, "two pools clash; the second is left out");
+            let (uuid, name) = (Uuid::from_bytes(state.def().uuid), state.def().name.clone());
+            if let Err(error) = driver.0.pools.insert_with(uuid, &name, || Pool::spawn(state)) {
+                tracing::error!(pool = name, %error, "two pools clash; the second is left out");
             }
         }
-        let inner = Inner { pools, store, subscriptions: Subscriptions::new("storage pool"), jobs: Semaphore::new(JOBS_MAX) };
-        let driver = Driver(Arc::new(inner));
+        let adopting: Vec<_> = running.into_iter().map(|def| tokio::spawn(driver.clone().adopt(def))).collect();
+        finish(adopting).await;
         driver.autostart().await;
         Ok(driver)
+    }
+
+    /// Takes a pool back that was running when the daemon ended.
+    async fn adopt(self, def: PoolDef) {
+        let (uuid, name) = (Uuid::from_bytes(def.uuid), def.name.clone());
+        let pool = match self.0.pools.admit(&uuid, &name) {
+            Ok(Some(pool)) => pool,
+            Ok(None) => {
+                let first = def.clone();
+                match self.0.pools.insert_with(uuid, &name, || Pool::spawn(State::new(first, false))) {
+                    Ok(pool) => pool,
+                    Err(error) => return tracing::error!(pool = name, %error, "a running pool clashes with another"),
+                }
+            }
+            Err(error) => return tracing::error!(pool = name, %error, "a running pool clashes with a defined one"),
+        };
+        let store = self.0.store.clone();
+        let up = pool.turn(move |state| Ok(state.adopt(def, &store))).await;
+        if !matches!(up, Ok(true)) && !pool.view().persistent {
+            self.0.pools.remove(&uuid);
+        }
     }
 
     async fn autostart(&self) {
@@ -71,15 +114,19 @@ impl Driver {
         if !host::run_blocking(move || store.is_first_start()).await {
             return;
         }
-        for pool in self.0.pools.list() {
+        let wanted = |pool: &Pool| {
             let view = pool.view();
-            if !view.autostart || view.active {
-                continue;
-            }
-            if let Err(error) = self.start_pool(&pool, 0).await {
-                tracing::error!(pool = &*pool.name, %error, "cannot start the pool with the host");
-            }
-        }
+            view.autostart && !view.active
+        };
+        let starting = self.0.pools.list().into_iter().filter(wanted).map(|pool| {
+            let driver = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = driver.start_pool(&pool, 0).await {
+                    tracing::error!(pool = &*pool.name, %error, "cannot start the pool with the host");
+                }
+            })
+        });
+        finish(starting.collect()).await;
     }
 
     /// Takes definitions that appeared on disk since the start. What is known stays as it is.

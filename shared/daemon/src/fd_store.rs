@@ -66,6 +66,11 @@ impl FdStore {
         }
     }
 
+    /// Whether the store holds nothing under other names than these.
+    pub fn holds_only(&self, names: &[&str]) -> bool {
+        self.names.iter().all(|held| names.contains(&held.as_str()))
+    }
+
     /// Puts a copy into the store. Without a store this does nothing.
     ///
     /// # Errors
@@ -116,7 +121,9 @@ mod tests {
         let length = manager.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"FDSTOREREMOVE=1\nFDNAME=l2");
         store.forget("l2");
+        assert!(store.holds_only(&["l1", "x"]));
         store.keep("l3", file.as_fd()).unwrap();
+        assert!(!store.holds_only(&["l1"]));
     }
 
     #[test]

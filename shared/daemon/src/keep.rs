@@ -157,6 +157,14 @@ impl Keeper {
         self.store.forget(name);
     }
 
+    /// To be called at a regular end: when nothing is kept but the copies of the record, they are taken back too. systemd
+    /// 254 blocks the sockets of a stopped service that has anything in its store; the file has the record as well.
+    pub fn leave(&mut self) {
+        if self.store.holds_only(&COPIES) {
+            COPIES.iter().for_each(|name| self.store.forget(name));
+        }
+    }
+
     /// Whether a service manager keeps descriptors for us.
     pub fn survives_crashes(&self) -> bool {
         self.store.is_active()

@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use error::Result;
+use error::{Code, Domain, Error, Result};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::gate::Gate;
 use super::{State, View, internal};
 
 /// Turns that may wait for a pool; more than any client sends.
@@ -26,6 +27,8 @@ pub(crate) struct Pool {
     pub(crate) uuid: Uuid,
     view: Arc<ArcSwap<View>>,
     mailbox: mpsc::Sender<Turn>,
+    /// The way to its files outside of turns.
+    pub(crate) gate: Gate,
 }
 
 impl Pool {
@@ -36,12 +39,26 @@ impl Pool {
         let (name, uuid) = (Arc::from(def.name.as_str()), Uuid::from_bytes(def.uuid));
         let view = Arc::new(ArcSwap::from_pointee(state.view()));
         tokio::spawn(act(state, turns, view.clone()));
-        Pool { name, uuid, view, mailbox }
+        Pool { name, uuid, view, mailbox, gate: Gate::default() }
     }
 
     /// The pool as it was after the last turn.
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.load_full()
+    }
+
+    /// Refuses work on storage that stopped answering.
+    ///
+    /// # Errors
+    /// `OPERATION_TIMEOUT` while earlier work is stuck in it.
+    pub(crate) fn require_answering(&self) -> Result<()> {
+        if self.gate.is_stuck() { Err(self.silent()) } else { Ok(()) }
+    }
+
+    /// The error for storage that does not answer.
+    pub(crate) fn silent(&self) -> Error {
+        let detail = format!("the storage of pool '{}' does not answer", self.name);
+        Error::new(Domain::Storage, Code::OperationTimeout, detail)
     }
 
     /// Runs `work` as the only writer, on a blocking thread; the view shows its result when this returns.

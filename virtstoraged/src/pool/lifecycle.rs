@@ -191,23 +191,3 @@ pub(crate) fn defined(store: &Store) -> Vec<State> {
     }
     states
 }
-
-/// The pools of an earlier life: definitions, and what was running. Blocks.
-pub(crate) fn load(store: &Store) -> Vec<State> {
-    let mut states = defined(store);
-    for running in store.states() {
-        match states.iter_mut().find(|s| s.def().name == running.name) {
-            Some(state) if state.def().uuid == running.uuid => {
-                state.adopt(running, store);
-            }
-            Some(_) => tracing::error!(pool = running.name, "the running pool and the defined one differ in uuid"),
-            None => {
-                let mut state = State::new(running.clone(), false);
-                if state.adopt(running, store) {
-                    states.push(state);
-                }
-            }
-        }
-    }
-    states
-}

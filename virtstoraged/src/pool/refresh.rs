@@ -3,12 +3,16 @@
 //! The scan runs beside the actor, so that a directory of a hundred thousand files holds nobody up; its result is merged in one turn.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use conf::pool::PoolDef;
 use error::Result;
 
 use super::{Pool, State};
 use crate::backend::{self, Scan};
+
+/// How long a look may take before its caller is told that the storage does not answer.
+const SCAN_LIMIT: Duration = Duration::from_secs(120);
 
 impl Pool {
     /// Looks again and publishes what is there now. A pool that cannot be read any more stays up with what was known.
@@ -22,7 +26,8 @@ impl Pool {
                 Ok((state.def().clone(), state.clock()))
             })
             .await?;
-        let scan = host::run_blocking(move || scan(&def)).await?;
+        self.require_answering()?;
+        let scan = self.gate.run(SCAN_LIMIT, move || scan(&def)).await.ok_or_else(|| self.silent())??;
         self.turn(move |state| {
             // it may have been stopped meanwhile; then there is nothing to enter
             state.require_active()?;

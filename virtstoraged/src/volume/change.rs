@@ -5,14 +5,13 @@ use std::io;
 
 use conf::volume::{VolumeDef, VolumeFormat};
 use error::{Code, Domain, Error, Result};
-use xml::Vocabulary;
 
 use super::create::allocate;
 use super::{Using, invalid_arg, open, system};
 use crate::driver::Driver;
 use crate::folder::Entry;
 use crate::pool::Pool;
-use crate::tool::{self, ImageTool, OUTPUT};
+use crate::tool::{self, ImageTool};
 
 /// Processor time for changing the size of an image.
 const RESIZE_SECONDS: u64 = 60;
@@ -85,11 +84,12 @@ impl Driver {
             })
             .await;
         }
-        let mut arguments = vec!["-f".to_owned(), format.word().to_owned()];
+        let image = self.writable_image(pool, &def.name).await?;
+        let mut arguments = vec!["-q".to_owned()];
         if capacity < now.capacity {
             arguments.push("--shrink".into());
         }
-        arguments.extend([OUTPUT.to_owned(), capacity.to_string()]);
+        arguments.extend([format!("json:{image}"), capacity.to_string()]);
         ImageTool::new("resize").args(arguments).output(file, &path).processor_seconds(RESIZE_SECONDS).run().await
     }
 
@@ -130,6 +130,7 @@ impl Driver {
 
     /// Removes the volume.
     pub(crate) async fn delete_volume(&self, pool: &Pool, name: &str, flags: DeleteFlags) -> Result<()> {
+        pool.require_answering()?;
         let name = name.to_owned();
         pool.turn(move |state| {
             state.require_active()?;

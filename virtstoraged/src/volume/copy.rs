@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use conf::pool::PoolDef;
-use conf::volume::{VolumeDef, VolumeFormat, VolumeType};
+use conf::volume::{VolumeDef, VolumeFeature, VolumeFormat, VolumeType};
 use error::{Domain, Error, Result};
 use nix::unistd::{Whence, lseek};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::{CreateFlags, Using, open, system, unsupported};
 use crate::driver::Driver;
 use crate::folder::Folder;
 use crate::pool::{Pool, internal};
+use crate::scan;
 use crate::tool::{INPUT, ImageTool, OUTPUT};
 
 /// Longest chain of backing files that is followed.
@@ -52,7 +53,7 @@ impl Driver {
         }
         let create = CreateFlags { preallocate: flags.preallocate };
         check_request(&def, create)?;
-        let chain = if is_raw(&now) { Value::Null } else { self.chain(&now)? };
+        let chain = if is_raw(&now) { Value::Null } else { self.chain(&now, INPUT)? };
         require_same_backing(&def, &now)?;
         let name = def.name.clone();
         let (pool_def, def) = pool
@@ -110,13 +111,11 @@ impl Driver {
 
     /// The image and what it is an overlay of as options for the tool, so that it follows no name out of a header. Backing files
     /// must be volumes of active pools: anything else may have been chosen by a guest.
-    fn chain(&self, top: &VolumeDef) -> Result<Value> {
-        let mut images = vec![node(format_of(top), INPUT)];
+    fn chain(&self, top: &VolumeDef, name: &str) -> Result<Value> {
+        let mut images = vec![node(format_of(top), name)];
         let mut current = Arc::new(top.clone());
         loop {
-            if current.target.features.iter().flatten().any(|f| *f == conf::volume::VolumeFeature::DataFile) {
-                return Err(unsupported(format!("volume '{}' keeps its data in another file", current.name)));
-            }
+            require_own_data(&current)?;
             let Some(backing) = &current.backing else { break };
             let path = backing.path.as_deref().unwrap_or("");
             let Some(format) = backing.format else {
@@ -145,6 +144,26 @@ impl Driver {
         chain.ok_or_else(|| internal("an empty chain"))
     }
 
+    /// The image of a volume as it is now, for a tool that changes it. An overlay of something that is not ours is opened alone.
+    pub(super) async fn writable_image(&self, pool: &Pool, name: &str) -> Result<Value> {
+        let (def, wanted) = (pool.view().def.clone(), name.to_owned());
+        let found = host::run_blocking(move || {
+            let folder = open(&def)?;
+            let found = scan::describe(&folder, &wanted);
+            found.map_err(|e| system(&e, format!("cannot open volume '{}'", folder.join(&wanted))))
+        })
+        .await?;
+        let found = found.ok_or_else(|| internal(format!("volume '{name}' is not a file")))?;
+        require_own_data(&found)?;
+        Ok(self.chain(&found, OUTPUT).unwrap_or_else(|_| {
+            let mut alone = node(format_of(&found), OUTPUT);
+            if found.backing.is_some() {
+                alone["backing"] = Value::Null;
+            }
+            alone
+        }))
+    }
+
     fn volume_at(&self, path: &str) -> Option<(Pool, Arc<VolumeDef>)> {
         self.0.pools.list().into_iter().find_map(|pool| {
             let view = pool.view();
@@ -162,6 +181,14 @@ fn require_same_backing(def: &VolumeDef, original: &VolumeDef) -> Result<()> {
             Err(unsupported(format!("a clone of '{}' cannot have backing store '{wanted}'", original.name)))
         }
         _ => Ok(()),
+    }
+}
+
+/// Refuses an image whose data lies in a file that its header names.
+fn require_own_data(def: &VolumeDef) -> Result<()> {
+    match def.target.features.iter().flatten().any(|f| *f == VolumeFeature::DataFile) {
+        true => Err(unsupported(format!("volume '{}' keeps its data in another file", def.name))),
+        false => Ok(()),
     }
 }
 
@@ -201,7 +228,8 @@ async fn grow(folder: &Folder, def: &VolumeDef, copied: u64) -> Result<()> {
     let path = folder.join(&def.name);
     let file = folder.file(&def.name).and_then(|handle| handle.write());
     let file = file.map_err(|e| system(&e, format!("cannot open volume '{path}'")))?;
-    let arguments = ["-f", "qcow2", OUTPUT].map(String::from).into_iter().chain([def.capacity.to_string()]);
+    let image = json!({"driver": "qcow2", "file": {"driver": "file", "filename": OUTPUT}, "backing": Value::Null});
+    let arguments = ["-q".to_owned(), format!("json:{image}"), def.capacity.to_string()];
     ImageTool::new("resize").args(arguments).output(file, &path).processor_seconds(60).run().await
 }
 

@@ -36,6 +36,7 @@ impl Driver {
     pub(crate) async fn create_volume(&self, pool: &Pool, text: &str, flags: CreateFlags) -> Result<VolumeDef> {
         let view = pool.view();
         view.require_active()?;
+        pool.require_answering()?;
         let def = VolumeDef::parse(text, view.def.kind)?;
         check_name(&def.name)?;
         check_request(&def, flags)?;

@@ -1,6 +1,7 @@
 //! Volumes by name, key and path; what a volume is now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use conf::pool::sanitize_path;
 use conf::volume::VolumeDef;
@@ -10,6 +11,9 @@ use super::open;
 use crate::driver::Driver;
 use crate::pool::Pool;
 use crate::scan;
+
+/// How long a document or figures wait for the storage.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 fn none(detail: String) -> Error {
     Error::new(Domain::Storage, Code::NoStorageVol, detail)
@@ -58,6 +62,7 @@ impl Pool {
     }
 
     async fn look_for(&self, name: &str) -> Result<Arc<VolumeDef>> {
+        self.require_answering()?;
         let name = name.to_owned();
         self.turn(move |state| {
             state.require_active()?;
@@ -73,18 +78,19 @@ impl Pool {
         .await
     }
 
-    /// The volume with its sizes, owner and times of now.
+    /// The volume with its sizes, owner and times of now; those of the last look when the storage does not answer soon.
     pub(crate) async fn volume_now(&self, name: &str) -> Result<VolumeDef> {
         let view = self.view();
         let known = self.volume(name).await?;
+        let fallback = known.clone();
         let path = known.path().to_owned();
-        host::run_blocking(move || {
+        let look = move || {
             let folder = open(&view.def)?;
             scan::update(&folder, &known).map_err(|e| match e.kind() {
                 std::io::ErrorKind::NotFound => none(format!("no storage vol with matching path '{path}'")),
                 _ => super::system(&e, format!("cannot open volume '{path}'")),
             })
-        })
-        .await
+        };
+        self.gate.run(LOOK_LIMIT, look).await.unwrap_or_else(|| Ok((*fallback).clone()))
     }
 }

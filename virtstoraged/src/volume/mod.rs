@@ -38,6 +38,7 @@ struct Using {
 
 impl Using {
     async fn begin(pool: &Pool, name: &str) -> Result<(Using, Arc<VolumeDef>)> {
+        pool.require_answering()?;
         let wanted = name.to_owned();
         let def = pool
             .turn(move |state| {

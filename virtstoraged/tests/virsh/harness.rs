@@ -28,15 +28,25 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one; `None` when virsh or qemu-img lacks.
     pub fn start() -> Option<Daemon> {
+        Self::start_under("exec")
+    }
+
+    /// Starts one by the shell words `wrapper` before its path; `$LOG.trace` is a file for them.
+    pub fn start_under(wrapper: &str) -> Option<Daemon> {
         if !has("virsh") || !has("qemu-img") {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("pools")).unwrap();
-        let child = spawn(dir.path());
+        let child = spawn(dir.path(), wrapper);
         let daemon = Daemon { dir, child };
         daemon.wait();
         Some(daemon)
+    }
+
+    /// What the wrapper wrote.
+    pub fn trace(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log.trace")).unwrap()
     }
 
     fn wait(&self) {
@@ -56,7 +66,7 @@ impl Daemon {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(self.dir.path());
+        self.child = spawn(self.dir.path(), "exec");
         self.wait();
     }
 
@@ -122,11 +132,12 @@ impl Drop for Daemon {
     }
 }
 
-fn spawn(dir: &Path) -> Child {
+fn spawn(dir: &Path, wrapper: &str) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
     // a careless umask must not show in any file
     Command::new("sh")
-        .args(["-c", "umask 000; exec \"$0\"", env!("CARGO_BIN_EXE_virtstoraged")])
+        .args(["-c", &format!("umask 000; {wrapper} \"$0\""), env!("CARGO_BIN_EXE_virtstoraged")])
+        .env("LOG", dir.join("log"))
         .env("VIRTD_ROOT", dir.join("root"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

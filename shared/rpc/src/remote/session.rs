@@ -57,6 +57,9 @@ impl Session {
 }
 
 /// The checks of `CONNECT_OPEN` that do not depend on the driver. A second open fails and drops the first.
+///
+/// Of the flags only `VIR_CONNECT_RO` means anything here. libvirt's client sends bits of its own besides (4 for a session
+/// whose daemon it may start), and libvirt's daemon does not look at them.
 pub fn begin_open(session: &Session) -> Result<()> {
     if session.is_open() {
         session.set_uri(None);
