@@ -4,5 +4,6 @@ pub mod address;
 pub mod capability;
 pub mod command;
 pub mod cpu;
+pub mod definition;
 pub mod qmp;
 pub mod domain;

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod cpu;
 pub mod cputune;
+pub mod defaults;
 pub mod device;
 pub mod fault;
 pub mod features;
@@ -21,6 +22,7 @@ pub mod qemu_namespace;
 pub mod resource;
 pub mod security;
 pub mod sysinfo;
+mod validate;
 pub mod vcpu;
 
 use xml::{Element, text_enum};

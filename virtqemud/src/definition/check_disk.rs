@@ -1,0 +1,60 @@
+//! Disks that QEMU cannot have.
+
+use conf::domain::DomainDef;
+use conf::domain::device::disk::{DiskBus, DiskDef, DiskDevice};
+use conf::domain::device::info::AddressKind;
+use conf::domain::device::source::{ImageFormat, SourceKind, StorageSource};
+use error::Result;
+
+use super::{Facts, internal, unsupported};
+
+/// Checks every disk.
+pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
+    def.devices.disks.iter().try_for_each(|disk| check(disk, facts))
+}
+
+fn check(disk: &DiskDef, facts: &Facts<'_>) -> Result<()> {
+    let partition = disk.dst.bytes().last().is_some_and(|b| b.is_ascii_digit()) && disk.name_index().is_some();
+    if partition && disk.bus != Some(DiskBus::Sd) {
+        return Err(unsupported(format!("invalid disk target '{}', partitions can't appear in disk targets", disk.dst)));
+    }
+    if disk.bus == Some(DiskBus::Usb) {
+        if disk.source.is_empty() && disk.device == DiskDevice::Cdrom && disk.info.boot_index.is_none() || disk.source.is_empty() {
+            return Err(unsupported("'usb' disk must not be empty"));
+        }
+        if let Some(address) = &disk.info.address
+            && !matches!(address.kind(), AddressKind::Usb | AddressKind::Unassigned)
+        {
+            return Err(internal("unexpected address type for usb disk"));
+        }
+    }
+    if disk.bus != Some(DiskBus::Scsi) {
+        for (name, value) in [("vendor", &disk.vendor), ("product", &disk.product)] {
+            if value.is_some() {
+                return Err(unsupported(format!("Only scsi disk supports '{name}'")));
+            }
+        }
+    }
+    if disk.source.kind == SourceKind::VhostVdpa && !facts.capability.has_type("virtio-blk-vhost-vdpa") {
+        return Err(unsupported("vhostvdpa disk is not supported with this QEMU binary"));
+    }
+    check_source(&disk.source)
+}
+
+fn check_source(source: &StorageSource) -> Result<()> {
+    match source.format {
+        Some(ImageFormat::Dir) => {
+            return Err(unsupported("'directory' storage format is not directly supported by QEMU, use 'dir' disk type instead"));
+        }
+        Some(ImageFormat::Iso) => return Err(unsupported("storage format 'iso' is not directly supported by QEMU, use 'raw' instead")),
+        Some(format @ (ImageFormat::Vhd | ImageFormat::Cow)) => return Err(unsupported(format!("'{format}' storage format is not supported by QEMU"))),
+        _ => {}
+    }
+    if source.encryption.is_some() && !matches!(source.format, None | Some(ImageFormat::Raw | ImageFormat::Qcow2)) {
+        return Err(unsupported("encryption is supported only with 'raw' and 'qcow2' image format"));
+    }
+    match &source.backing {
+        Some(Some(backing)) => check_source(backing),
+        _ => Ok(()),
+    }
+}
