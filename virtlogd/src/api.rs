@@ -35,7 +35,7 @@ impl log::Service<Call> for Api {
         flags("OpenLogFile", args.flags, OPEN_TRUNCATE)?;
         let writer = writer(args.driver, args.dom);
         let truncate = args.flags & OPEN_TRUNCATE != 0;
-        let (position, pipe) = self.logs.open(&args.path, writer, truncate).map_err(failure)?;
+        let (position, pipe) = self.logs.open(&args.path, writer, truncate).await.map_err(failure)?;
         call.push_fd(pipe);
         Ok(log::DomainOpenLogFileRet { pos: wire(position) })
     }
@@ -46,7 +46,7 @@ impl log::Service<Call> for Api {
         args: log::DomainGetLogFilePositionArgs,
     ) -> Result<log::DomainGetLogFilePositionRet> {
         flags("GetLogFilePosition", args.flags, 0)?;
-        let position = self.logs.position(&args.path).map_err(failure)?;
+        let position = self.logs.position(&args.path).await.map_err(failure)?;
         Ok(log::DomainGetLogFilePositionRet { pos: wire(position) })
     }
 
@@ -62,7 +62,7 @@ impl log::Service<Call> for Api {
         flags("ReadLogFile", args.flags, 0)?;
         let maximum = args.maxlen as usize;
         let position = Position { inode: args.pos.inode, offset: args.pos.offset };
-        let bytes = self.logs.read(&args.path, position, maximum).map_err(failure)?;
+        let bytes = self.logs.read(&args.path, position, maximum).await.map_err(failure)?;
         Ok(log::DomainReadLogFileRet { data: reader::text(bytes, maximum) })
     }
 
@@ -72,7 +72,7 @@ impl log::Service<Call> for Api {
         args: log::DomainAppendLogFileArgs,
     ) -> Result<log::DomainAppendLogFileRet> {
         flags("AppendLogFile", args.flags, 0)?;
-        self.logs.append(&args.path, args.message.as_bytes()).map_err(failure)?;
+        self.logs.append(&args.path, args.message.into_bytes()).await.map_err(failure)?;
         Ok(log::DomainAppendLogFileRet { ret: 0 })
     }
 }

@@ -25,6 +25,21 @@ use crate::chain;
 const WINDOW: usize = 80;
 /// Bytes before the limit from where on we look with `tee` first; fits in the scratch pipe.
 const APPROACH: u64 = 4096;
+/// Magic numbers (statfs(2)) of the file systems whose files are on another machine or in another process: AFS, Ceph,
+/// CIFS, SMB2, Coda, FUSE, GFS2, Lustre, NFS, OCFS2, 9P.
+const REMOTE: [u32; 11] = [
+    0x5346_414F,
+    0x00C3_6400,
+    0xFF53_4D42,
+    0xFE53_4D42,
+    0x7375_7245,
+    0x6573_5546,
+    0x0116_1970,
+    0x0BD0_0BD0,
+    0x6969,
+    0x7461_636F,
+    0x0102_1997,
+];
 /// Most bytes that one `splice` is asked for.
 const CHUNK: usize = 256 * 1024;
 
@@ -80,10 +95,16 @@ impl LogFile {
         Ok(LogFile { path: path.to_owned(), limits, file: Some(file), lost: 0, cause: None, scratch: None })
     }
 
-    /// As [`LogFile::open`] for a log whose pipe must be drained in any case: if the file cannot be opened now, the
-    /// bytes count as lost until it can.
-    pub fn open_later(path: &Path, limits: Limits) -> LogFile {
-        LogFile { path: path.to_owned(), limits, file: open(path).ok(), lost: 0, cause: None, scratch: None }
+    /// A log that is opened when the first byte comes. Its pipe is drained in any case: as long as it cannot be opened
+    /// the bytes count as lost.
+    pub fn unopened(path: &Path, limits: Limits) -> LogFile {
+        LogFile { path: path.to_owned(), limits, file: None, lost: 0, cause: None, scratch: None }
+    }
+
+    /// Whether the file's system depends on a server, which may not answer.
+    pub fn is_remote(&mut self) -> io::Result<bool> {
+        let found = nix::sys::statfs::fstatfs(self.file()?)?;
+        Ok(REMOTE.contains(&(found.filesystem_type().0 as u32)))
     }
 
     /// Where the next byte goes.
@@ -92,9 +113,9 @@ impl LogFile {
         Ok(Position { inode: found.ino(), offset: found.size() })
     }
 
-    /// Bytes that were drained because they could not be written, and are not yet marked in the log.
-    pub fn lost(&self) -> u64 {
-        self.lost
+    /// Whether bytes were drained that could not be written, and are not yet marked in the log.
+    pub fn is_losing(&self) -> bool {
+        self.lost > 0
     }
 
     /// Moves bytes from the pipe to the log until the pipe is empty or `budget` bytes are taken.
@@ -128,10 +149,10 @@ impl LogFile {
         }
     }
 
-    /// Writes the count of lost bytes into the log, if there is one and the file takes it.
-    pub fn mark_loss(&mut self) {
+    /// Writes the count of lost bytes into the log, if there is one and the file takes it; else `true`.
+    pub fn mark_loss(&mut self) -> bool {
         if self.lost == 0 {
-            return;
+            return false;
         }
         let cause = self.cause.as_ref().map(error::reason).unwrap_or_default();
         let text = format!("\n{}: virtlogd: {} bytes lost: {cause}\n", utc(now()), self.lost);
@@ -143,6 +164,7 @@ impl LogFile {
             }
             Err(_) => tracing::trace!(path = %self.path.display(), bytes = self.lost, "log still cannot be written"),
         }
+        self.is_losing()
     }
 
     /// Says in the log that bytes may be missing here: while nobody read the pipe, the guest's writes failed.
@@ -269,8 +291,13 @@ impl LogFile {
 fn open(path: &Path) -> io::Result<File> {
     // O_NONBLOCK: a FIFO in this place must not hang us before it is recognised.
     let flags = (OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)?;
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
+    let file = opened.map_err(|e| match e.kind() {
+        // Another program has a lease on the file; not to be taken for an empty pipe.
+        io::ErrorKind::WouldBlock => io::Error::from_raw_os_error(nix::libc::EBUSY),
+        _ => e,
+    })?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::from_raw_os_error(nix::libc::EINVAL));
     }

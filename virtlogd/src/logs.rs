@@ -6,9 +6,11 @@
 //!   close: end of pipe ─▶ record ─▶ read end back
 //! ```
 //!
-//! The table sits behind a plain mutex, each log behind its own; neither is held while anything waits.
+//! The table sits behind a plain mutex, each log behind its own; neither is held while anything waits. Logs on file
+//! systems that depend on a server are opened and written on threads that may block: a dead server holds up the guests
+//! whose logs it has, and nobody else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use daemon::keep::{Keeper, Slot};
 use host::descriptor::{pipe, set_nonblocking};
+use host::run_blocking;
 use tokio::io::Interest;
 
 use crate::chain;
@@ -28,6 +31,8 @@ use crate::state::{Entry, State};
 const TURN: usize = 256 * 1024;
 /// How often we look whether a log that lost bytes can be written again, while its guest is silent.
 const LOSS_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the end of the daemon waits for files.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +81,8 @@ pub struct Logs {
 
 struct Inner {
     open: BTreeMap<PathBuf, Arc<Open>>,
+    /// Being opened.
+    opening: HashSet<PathBuf>,
     keeper: Keeper,
     next_slot: u64,
     begin_inhibit: BeginInhibit,
@@ -100,22 +107,26 @@ impl Logs {
         begin_inhibit: BeginInhibit,
     ) -> io::Result<Logs> {
         let restored = crate::restore::restore(state, descriptors, fallback);
-        let inner = Inner { open: BTreeMap::new(), keeper, next_slot: restored.next_slot, begin_inhibit };
+        let inner = Inner {
+            open: BTreeMap::new(),
+            keeper,
+            next_slot: restored.next_slot,
+            begin_inhibit,
+            opening: HashSet::new(),
+        };
         let logs = Logs { limits, inner: Arc::new(Mutex::new(inner)) };
         let mut inner = logs.lock();
         for taken in restored.files {
-            let mut log = LogFile::open_later(Path::new(&taken.entry.path), limits);
-            if taken.gap {
-                log.mark_gap();
-            }
+            // Opened with the first byte: its file system may not answer now.
+            let log = LogFile::unopened(Path::new(&taken.entry.path), limits);
             let open = inner.insert(taken.entry, taken.pipe, log);
-            if taken.gap {
-                // It came without the store's help, so the store has no copy.
-                if let Err(e) = inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd()) {
-                    tracing::error!(path = open.entry.path, error = %e, "this log would not survive another crash");
-                }
+            // It came without the store's help, so the store has no copy.
+            if taken.gap
+                && let Err(e) = inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd())
+            {
+                tracing::error!(path = open.entry.path, error = %e, "this log would not survive another crash");
             }
-            logs.spawn(open);
+            logs.spawn(open, taken.gap);
         }
         inner.record()?;
         for slot in restored.dropped {
@@ -126,75 +137,69 @@ impl Logs {
     }
 
     /// Opens the log for a guest. Returns where its first byte will be, and the pipe to write to.
-    pub fn open(&self, path: &str, writer: Writer, truncate: bool) -> Result<(Position, OwnedFd), LogsError> {
+    pub async fn open(&self, path: &str, writer: Writer, truncate: bool) -> Result<(Position, OwnedFd), LogsError> {
         let place = check_path(path)?;
+        let _opening = self.reserve(&place).ok_or_else(|| LogsError::Open(path.to_owned()))?;
+        let (file, limits) = (place.clone(), self.limits);
+        let (log, position, remote) = run_blocking(move || open_file(&file, limits, truncate)).await?;
+        let (read, write) = new_pipe().map_err(|source| system("Cannot open fifo pipe".into(), source))?;
+        let pipe = inode(&read).map_err(|source| system("Cannot open fifo pipe".into(), source))?;
         let mut inner = self.lock();
-        if inner.open.contains_key(&place) {
-            return Err(LogsError::Open(path.to_owned()));
-        }
-        let failed = |source| LogsError::System { what: format!("Unable to open file: {path}"), source };
-        if truncate {
-            chain::delete(&place).map_err(|source| system(format!("Unable to delete file {path}"), source))?;
-        }
-        let mut log = LogFile::open(&place, self.limits).map_err(failed)?;
-        let position = log.position().map_err(failed)?;
-        let (read, write) = pipe().map_err(|source| system("Cannot open fifo pipe".into(), source))?;
-        set_nonblocking(&read, true).map_err(failed)?;
         let slot = Slot::new('p', inner.next_slot);
         inner.next_slot += 1;
         let Writer { driver, domain, uuid } = writer;
-        let plain = place.to_string_lossy().into_owned();
-        let entry = Entry { path: plain, driver, domain, uuid, slot, pipe: inode(&read).map_err(failed)? };
-        let open = inner.insert(entry, read, log);
+        let path = place.to_string_lossy().into_owned();
+        let open = inner.insert(Entry { path, driver, domain, uuid, slot, pipe, remote }, read, log);
         let settled = inner.record().and_then(|()| inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd()));
         if let Err(e) = settled {
             inner.close(&open);
             return Err(LogsError::Record(e));
         }
         drop(inner);
-        tracing::info!(path, guest = open.entry.domain, "log opened");
-        self.spawn(open);
+        tracing::info!(path = open.entry.path, guest = open.entry.domain, "log opened");
+        self.spawn(open, false);
         Ok((position, write))
     }
 
     /// Where the next byte of an open log goes, once what its pipe holds is written.
-    pub fn position(&self, path: &str) -> Result<Position, LogsError> {
+    pub async fn position(&self, path: &str) -> Result<Position, LogsError> {
         let open = self.find(path).ok_or_else(|| LogsError::NotOpen(path.to_owned()))?;
-        let mut log = open.log();
-        let position = log.pump_present(open.pipe.as_fd()).and_then(|_| log.position());
+        let work = |open: &Open, log: &mut LogFile| log.pump_present(open.pipe.as_fd()).and_then(|_| log.position());
+        let position = open.with_log(work).await;
         position.map_err(|source| system(format!("Unable to write to file {path}"), source))
     }
 
     /// Reads across the chain of a log; see [`crate::reader::read`].
-    pub fn read(&self, path: &str, position: Position, maximum: usize) -> Result<Vec<u8>, LogsError> {
+    pub async fn read(&self, path: &str, position: Position, maximum: usize) -> Result<Vec<u8>, LogsError> {
         let place = check_path(path)?;
         // A reader who has just seen a guest die wants its last words.
         if let Some(open) = self.find(path)
-            && let Err(e) = open.log().pump_present(open.pipe.as_fd())
+            && let Err(e) = open.with_log(|open, log| log.pump_present(open.pipe.as_fd())).await
         {
             tracing::warn!(path, error = %e, "cannot drain the pipe before reading");
         }
-        let failed =
-            |source| system(format!("Unable to seek to inode {} offset {}", position.inode, position.offset), source);
-        crate::reader::read(&place, position, maximum).map_err(failed)
+        let read = run_blocking(move || crate::reader::read(&place, position, maximum)).await;
+        read.map_err(|source| {
+            let what = format!("Unable to seek to inode {} offset {}", position.inode, position.offset);
+            system(what, source)
+        })
     }
 
     /// Appends a message to a log, open or not.
-    pub fn append(&self, path: &str, message: &[u8]) -> Result<(), LogsError> {
+    pub async fn append(&self, path: &str, message: Vec<u8>) -> Result<(), LogsError> {
         let place = check_path(path)?;
         let failed = |source| system(format!("Unable to write to file {path}"), source);
-        match self.find(path) {
-            Some(open) => {
-                let mut log = open.log();
-                // What the guest said before comes before.
-                log.pump_present(open.pipe.as_fd()).and_then(|_| log.append(message)).map_err(failed)
-            }
-            None => {
-                let opened = LogFile::open(&place, self.limits);
-                let mut log = opened.map_err(|source| system(format!("Unable to open file: {path}"), source))?;
-                log.append(message).map_err(failed)
-            }
+        if let Some(open) = self.find(path) {
+            // What the guest said before comes before.
+            let work = move |open: &Open, log: &mut LogFile| {
+                log.pump_present(open.pipe.as_fd()).and_then(|_| log.append(&message))
+            };
+            return open.with_log(work).await.map_err(failed);
         }
+        let limits = self.limits;
+        let opened = run_blocking(move || LogFile::open(&place, limits).map(|log| (log, message))).await;
+        let (mut log, message) = opened.map_err(|source| system(format!("Unable to open file: {path}"), source))?;
+        run_blocking(move || log.append(&message)).await.map_err(failed)
     }
 
     /// Whether the log is being written.
@@ -203,14 +208,22 @@ impl Logs {
     }
 
     /// Writes what the pipes hold now: the last thing before an end that may be for good.
-    pub fn drain(&self) {
+    pub async fn drain(&self) {
         let all: Vec<Arc<Open>> = self.lock().open.values().cloned().collect();
-        for open in all {
-            let mut log = open.log();
-            if let Err(e) = log.pump_present(open.pipe.as_fd()) {
-                tracing::warn!(path = open.entry.path, error = %e, "cannot drain the pipe before the end");
+        let drained = async {
+            for open in all {
+                let work = |open: &Open, log: &mut LogFile| {
+                    let drained = log.pump_present(open.pipe.as_fd());
+                    log.mark_loss();
+                    drained
+                };
+                if let Err(e) = open.with_log(work).await {
+                    tracing::warn!(path = open.entry.path, error = %e, "cannot drain the pipe before the end");
+                }
             }
-            log.mark_loss();
+        };
+        if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
+            tracing::warn!("a file system does not answer; bytes for it stay in their pipes");
         }
     }
 
@@ -232,14 +245,24 @@ impl Logs {
         self.lock().open.get(&check_path(path).ok()?).cloned()
     }
 
-    /// Moves the bytes of one log until its pipe ends.
-    fn spawn(&self, open: Arc<Open>) {
+    /// Keeps others from opening the same log; `None` when it is open.
+    fn reserve(&self, place: &Path) -> Option<Opening> {
+        let mut inner = self.lock();
+        let free = !inner.open.contains_key(place) && inner.opening.insert(place.to_owned());
+        free.then(|| Opening { logs: self.clone(), place: place.to_owned() })
+    }
+
+    /// Moves the bytes of one log until its pipe ends; `gap`: some may be missing before.
+    fn spawn(&self, open: Arc<Open>, gap: bool) {
         let logs = self.clone();
         tokio::spawn(async move {
+            if gap {
+                open.with_log(|_, log| log.mark_gap()).await;
+            }
             if let Err(e) = serve(&open).await {
                 tracing::error!(path = open.entry.path, error = %e, "cannot read the pipe of a log any more");
             }
-            open.log().mark_loss();
+            open.with_log(|_, log| log.mark_loss()).await;
             logs.lock().close(&open);
             tracing::info!(path = open.entry.path, guest = open.entry.domain, "log closed");
         });
@@ -272,34 +295,81 @@ impl Inner {
     }
 }
 
+/// The right to open a log, until dropped.
+struct Opening {
+    logs: Logs,
+    place: PathBuf,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.logs.lock().opening.remove(&self.place);
+    }
+}
+
 impl Open {
+    /// Works on the log: here, or where it may block if its file system depends on a server.
+    async fn with_log<T: Send + 'static>(
+        self: &Arc<Open>,
+        work: impl FnOnce(&Open, &mut LogFile) -> T + Send + 'static,
+    ) -> T {
+        if !self.entry.remote {
+            return work(self, &mut self.log());
+        }
+        let open = self.clone();
+        run_blocking(move || work(&open, &mut open.log())).await
+    }
+
     fn log(&self) -> MutexGuard<'_, LogFile> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn serve(open: &Open) -> io::Result<()> {
+async fn serve(open: &Arc<Open>) -> io::Result<()> {
     let pipe = host::descriptor::watch(open.pipe.try_clone()?, Interest::READABLE)?;
+    let mut losing = false;
     loop {
-        let losing = open.log().lost() > 0;
         let mut ready = if losing {
             match tokio::time::timeout(LOSS_INTERVAL, pipe.readable()).await {
                 Ok(ready) => ready?,
                 Err(_) => {
-                    open.log().mark_loss();
+                    losing = open.with_log(|_, log| log.mark_loss()).await;
                     continue;
                 }
             }
         } else {
             pipe.readable().await?
         };
-        match open.log().pump(open.pipe.as_fd(), TURN)? {
+        let work = |open: &Open, log: &mut LogFile| (log.pump(open.pipe.as_fd(), TURN), log.is_losing());
+        let (flow, lost) = open.with_log(work).await;
+        losing = lost;
+        match flow? {
             Flow::Closed => return Ok(()),
             Flow::Empty => ready.clear_ready(),
             Flow::More => {}
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Opens a log's file, after removing its chain if that is wanted. May block as long as the file system likes.
+fn open_file(place: &Path, limits: Limits, truncate: bool) -> Result<(LogFile, Position, bool), LogsError> {
+    let path = place.display();
+    if truncate {
+        chain::delete(place).map_err(|source| system(format!("Unable to delete file {path}"), source))?;
+    }
+    let failed = |source| system(format!("Unable to open file: {path}"), source);
+    let mut log = LogFile::open(place, limits).map_err(failed)?;
+    let position = log.position().map_err(failed)?;
+    let remote = log.is_remote().map_err(failed)?;
+    Ok((log, position, remote))
+}
+
+/// A pipe whose read end does not block.
+fn new_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe()?;
+    set_nonblocking(&read, true)?;
+    Ok((read, write))
 }
 
 /// A log is named by an absolute path that does not climb; doubled slashes and dots are taken out.

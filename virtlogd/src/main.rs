@@ -65,7 +65,7 @@ async fn load(context: Context) -> anyhow::Result<Services> {
     let program = Arc::new(LogProgram::new(Api::new(logs.clone())));
     let last = logs.clone();
     Ok(Services::new().program(program).on_reexec(move || Ok(logs.inheritance()?)).on_close(move || async move {
-        last.drain();
+        last.drain().await;
         last.leave();
     }))
 }

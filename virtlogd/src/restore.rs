@@ -65,8 +65,15 @@ pub fn restore(state: Option<State>, mut descriptors: HashMap<String, OwnedFd>, 
         let path = fallback.join(format!("unknown-{name}.log")).to_string_lossy().into_owned();
         tracing::error!(path, "a pipe without any record of its log is written here");
         let number = inode(&pipe).unwrap_or_default();
-        let entry =
-            Entry { path, driver: String::new(), domain: String::new(), uuid: String::new(), slot, pipe: number };
+        let entry = Entry {
+            path,
+            driver: String::new(),
+            domain: String::new(),
+            uuid: String::new(),
+            slot,
+            pipe: number,
+            remote: false,
+        };
         restored.files.push(Taken { entry, pipe, gap: false });
     }
     restored.next_slot = next_slot;

@@ -28,4 +28,7 @@ pub struct Entry {
     pub slot: Slot,
     /// Inode number of the pipe, to find its writer when the descriptor is lost.
     pub pipe: u64,
+    /// The file is on a file system that depends on a server.
+    #[serde(default)]
+    pub remote: bool,
 }
