@@ -134,6 +134,32 @@ class Machine:
         done = self.run("virsh", "-q", "-c", uri, *words, **options)
         return done.stdout.strip()
 
+    def path(self, inside):
+        """A file of the machine as it is reached from outside."""
+        return f"/proc/{self.init}/root{inside}"
+
+    def put(self, source, inside, mode=0o644):
+        """Copies a file into the machine."""
+        os.makedirs(os.path.dirname(self.path(inside)), exist_ok=True)
+        shutil.copyfile(source, self.path(inside))
+        os.chmod(self.path(inside), mode)
+        return inside
+
+    def write(self, inside, text):
+        """Writes a file of the machine."""
+        os.makedirs(os.path.dirname(self.path(inside)), exist_ok=True)
+        with open(self.path(inside), "w") as file:
+            file.write(text)
+        return inside
+
+    def read(self, inside):
+        """A file of the machine as text; empty when it is not there."""
+        try:
+            with open(self.path(inside), errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
     def show(self, unit, *names):
         """Properties of a unit."""
         done = self.run("systemctl", "show", unit, *[f"-p{name}" for name in names])
@@ -151,6 +177,15 @@ class Machine:
         """Stops every daemon; the sockets stay."""
         self.run("systemctl", "stop", *[f"{name}.service" for name in DAEMONS])
         self.run("systemctl", "reset-failed", check=False)
+
+    def kill(self, daemon):
+        """Kills a daemon with SIGKILL and waits until systemd has it up again."""
+        before = self.main_pid(daemon)
+        if before == 0:
+            raise Failure(f"{daemon} does not run")
+        self.run("kill", "-9", str(before))
+        wait_until(lambda: self.main_pid(daemon) not in (0, before), 20, f"the restart of {daemon}")
+        wait_until(lambda: self.show(f"{daemon}.service", "ActiveState")["ActiveState"] == "active", 20, f"{daemon} ready")
 
     def log(self, unit):
         """The journal of a unit, for messages about failures."""

@@ -1,42 +1,8 @@
 """What the service manager keeps for virtlockd and virtlogd: nothing is lost when they are killed."""
-import subprocess
-
 import pytest
 
 from machine import wait_until
-
-OWNER = "/run/oxvirt/project/tests/systemd/owner.py"
-
-
-class Owner:
-    """A process inside that owns a lock or a log."""
-
-    def __init__(self, machine, *words):
-        self.process = machine.start("/usr/bin/python3", OWNER, *words)
-        line = self.process.stdout.readline()
-        assert line == "ready\n", line + self.process.stderr.read()
-
-    def finish(self):
-        """Lets it come to its end; returns what it said."""
-        output, errors = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0, errors
-        return output
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-
-
-def kill_daemon(machine, daemon, signal="-9"):
-    before = machine.main_pid(daemon)
-    assert before != 0
-    machine.run("kill", signal, str(before))
-    wait_until(lambda: machine.main_pid(daemon) not in (0, before), 20, f"the restart of {daemon}")
-    wait_until(lambda: machine.show(f"{daemon}.service", "ActiveState")["ActiveState"] == "active", 20, f"{daemon} ready")
+from owner_process import OWNER, Owner, looks
 
 
 def stored(machine, daemon):
@@ -56,10 +22,10 @@ def test_a_lock_is_held_throughout(machine, disk, end):
         with Owner(machine, "watch", disk) as watcher:
             for _ in range(3):
                 if end == "kill":
-                    kill_daemon(machine, "virtlockd")
+                    machine.kill("virtlockd")
                 else:
                     machine.run("systemctl", "restart", "virtlockd.service")
-            held, free = map(int, watcher.process.communicate(timeout=60)[0].split())
+            held, free = looks(watcher)
         assert held > 100 and free == 0
         assert owner.process.poll() is None, "the owner must not be harmed by the daemon's death"
         owner.finish()
@@ -68,7 +34,7 @@ def test_a_lock_is_held_throughout(machine, disk, end):
 
 def test_a_second_owner_is_refused_after_a_crash(machine, disk):
     with Owner(machine, "lock", disk) as owner:
-        kill_daemon(machine, "virtlockd")
+        machine.kill("virtlockd")
         second = machine.run("/usr/bin/python3", OWNER, "lock", disk, check=False, stdin="")
         assert second.returncode != 0 and "is locked" in second.stderr, second.stderr
         owner.finish()
@@ -84,7 +50,7 @@ def test_no_line_of_a_log_is_lost(machine, end):
         assert stored(machine, "virtlogd") > 0
         for _ in range(3):
             if end == "kill":
-                kill_daemon(machine, "virtlogd")
+                machine.kill("virtlogd")
             else:
                 machine.run("systemctl", "restart", "virtlogd.service")
         assert owner.process.poll() is None, "the writer must still be at it: otherwise nothing was tested"
@@ -95,5 +61,5 @@ def test_no_line_of_a_log_is_lost(machine, end):
 
 
 def is_free(machine, path):
-    watcher = machine.start("/usr/bin/python3", OWNER, "watch", path)
-    return watcher.communicate(timeout=60)[0].split()[1:] == ["0", "1"]
+    with Owner(machine, "watch", path) as watcher:
+        return looks(watcher)[0] == 0

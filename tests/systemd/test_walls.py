@@ -1,8 +1,6 @@
 """What the daemons do for a living works inside the walls of their units, and outlives them."""
 import pytest
 
-from machine import wait_until
-
 NETWORK = """<network><name>walls</name><forward mode='nat'/><bridge name='virbr7' stp='on' delay='0'/>
   <ip address='192.168.77.1' netmask='255.255.255.0'><dhcp><range start='192.168.77.2' end='192.168.77.254'/></dhcp></ip>
 </network>"""
@@ -16,11 +14,6 @@ def storage(machine, *words):
     return machine.virsh(*words, uri="storage:///system")
 
 
-def write(machine, path, text):
-    machine.run("tee", path, stdin=text)
-    return path
-
-
 def dnsmasq(machine):
     """Process ids of the network's DHCP server, the parent first."""
     return machine.run("pgrep", "-f", "dnsmasq.*walls", check=False).stdout.split()
@@ -28,7 +21,7 @@ def dnsmasq(machine):
 
 @pytest.fixture
 def walls(machine):
-    network(machine, "net-define", write(machine, "/tmp/walls.xml", NETWORK))
+    network(machine, "net-define", machine.write("/tmp/walls.xml", NETWORK))
     network(machine, "net-start", "walls")
     yield "walls"
     network(machine, "net-destroy", "walls")
@@ -43,9 +36,7 @@ def test_a_network_starts_and_outlives_its_daemon(machine, walls):
     assert servers
     machine.run("systemctl", "restart", "virtnetworkd.service")
     assert dnsmasq(machine) == servers
-    before = machine.main_pid("virtnetworkd")
-    machine.run("kill", "-9", str(before))
-    wait_until(lambda: machine.main_pid("virtnetworkd") not in (0, before), 20, "the restart of virtnetworkd")
+    machine.kill("virtnetworkd")
     assert dnsmasq(machine) == servers
     assert "yes" in [line.split()[1] for line in network(machine, "net-info", "walls").splitlines() if "Active" in line]
     machine.run("systemctl", "stop", "virtnetworkd.service")
@@ -53,7 +44,7 @@ def test_a_network_starts_and_outlives_its_daemon(machine, walls):
 
 
 def test_a_network_goes_without_a_trace(machine):
-    network(machine, "net-create", write(machine, "/tmp/walls.xml", NETWORK))
+    network(machine, "net-create", machine.write("/tmp/walls.xml", NETWORK))
     network(machine, "net-destroy", "walls")
     assert machine.run("ip", "link", "show", "virbr7", check=False).returncode != 0
     assert dnsmasq(machine) == []
