@@ -87,10 +87,21 @@ fn helper() -> PathBuf {
     places.iter().find(|p| p.is_file()).unwrap_or(&places[3]).clone()
 }
 
+/// Every dnsmasq of the network, whether or not it came to write its pid file before we were killed.
+pub fn find_all(folders: &Folders, name: &str) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter_map(|number| verified(folders, name, number)).collect()
+}
+
 /// The running dnsmasq of the network.
 pub fn find(folders: &Folders, name: &str) -> Option<Pid> {
     let text = std::fs::read_to_string(folders.pid_file(name)).ok()?;
-    let number: i32 = text.trim().parse().ok()?;
+    verified(folders, name, text.trim().parse().ok()?)
+}
+
+/// The process with this number if it is the network's dnsmasq.
+fn verified(folders: &Folders, name: &str, number: i32) -> Option<Pid> {
     let pid = Pid::open(number).ok()?;
     let wanted = format!("--conf-file={}", folders.dnsmasq_conf(name).display());
     let line = std::fs::read(format!("/proc/{number}/cmdline")).ok()?;

@@ -193,8 +193,13 @@ pub(super) async fn unmake(
     running: Option<host::Pid>,
     bridge: Option<&str>,
 ) -> Result<()> {
-    if let Some(pid) = running.or_else(|| dnsmasq::find(&shared.folders, name)) {
-        dnsmasq::stop(&pid).await;
+    match running {
+        Some(pid) => dnsmasq::stop(&pid).await,
+        None => {
+            for pid in dnsmasq::find_all(&shared.folders, name) {
+                dnsmasq::stop(&pid).await;
+            }
+        }
     }
     let mut result = if shared.firewall { nft::remove(mark, rules).await } else { Ok(()) };
     if let Some(bridge) = bridge {
