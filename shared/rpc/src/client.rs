@@ -228,7 +228,9 @@ impl Client {
         for hook in list {
             hook();
         }
-        self.data.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // Dropped outside the lock: a driver's state may look at its client once more.
+        let data = std::mem::take(&mut *self.data.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(data);
     }
 
     pub(crate) fn end_streams(&self) {

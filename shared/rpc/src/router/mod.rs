@@ -5,7 +5,9 @@
 //! identity, because transactions, descriptors and access control belong to the client.
 //!
 //! - `sibling`: which daemon serves a class, and where it listens.
-//! - `upstream`: one client's connection to one sibling: opening, calls, streams, events, its end.
+//! - `upstream`: one client's connection to one sibling: opening, calls, events, its end.
+//! - `greeting`: the first words on such a connection.
+//! - `relayed`: replies on their way back, and the streams they open.
 //! - `registration`: the client's event registrations, repeated after the sibling's restart.
 //!
 //! ```text
@@ -13,12 +15,14 @@
 //!                            └──fails: each queued call gets its error──▶ closed
 //! ```
 
+mod greeting;
 mod registration;
+mod relayed;
 mod sibling;
 mod upstream;
 
+pub(crate) use relayed::Relayed;
 pub use sibling::Sibling;
-pub(crate) use upstream::Relayed;
 
 use crate::client::Client;
 use crate::program::RelayCall;

@@ -1,28 +1,25 @@
 //! One client's connection to one sibling daemon.
 
+use super::greeting::{self, call_header, exchange, failure_of, set_identity};
 use super::registration::{Effect, Registration, Registrations, effect};
+use super::relayed::{Back, Running};
 use super::sibling::Sibling;
 use super::unserved;
-use crate::client::{Client, Permit, STREAMS_MAX, StreamEnd};
+use crate::client::{Client, STREAMS_MAX};
 use crate::connection::{OPEN_DEADLINE, connect_failed};
-use crate::frame::{Frame, Header, MessageType, Packet, Status, decode_error};
-use crate::link::{Link, OUTBOUND_PAUSE, Purpose};
+use crate::frame::{Frame, MessageType, Packet, Status};
+use crate::link::Purpose;
 use crate::peer::{Hooks, Peer};
 use crate::program::RelayCall;
 use crate::remote::Session;
 use bytes::Bytes;
 use error::{Code, Domain, Error, Result};
-use protocol::Procedure;
-use protocol::remote::{self, AuthListRet, AuthType, ConnectOpenArgs, ConnectSetIdentityArgs};
+use protocol::remote;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::oneshot;
-use xdr::{Decode, Encode};
 
-/// `VIR_CONNECT_RO`.
-const OPEN_READ_ONLY: u32 = 1;
 /// A daemon that was about to exit takes the connection with it; the next try starts it anew.
 const OPEN_TRIES: usize = 3;
 /// Pauses between tries to reach a sibling whose events the client waits for.
@@ -42,21 +39,6 @@ pub(super) struct Upstream {
     registrations: Mutex<Registrations>,
     /// Streams by the serial under which they run at the sibling.
     streams: Mutex<HashMap<u32, Running>>,
-}
-
-/// A stream between client and sibling.
-struct Running {
-    /// The client's call that opened it.
-    header: Header,
-    peer: Weak<Peer>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(peer) = self.peer.upgrade() {
-            peer.drop_interest();
-        }
-    }
 }
 
 enum State {
@@ -222,19 +204,7 @@ impl Upstream {
     }
 
     async fn greet(&self, peer: &Arc<Peer>, client: &Client, read_only: bool) -> Result<()> {
-        let auth: AuthListRet = call(peer, remote::proc::AUTH_LIST, &()).await?;
-        if !matches!(auth.types[..], [] | [AuthType::None]) {
-            let text = format!("{} asks for a login", self.sibling.daemon);
-            return Err(Error::new(Domain::Rpc, Code::AuthFailed, text));
-        }
-        peer.start_keepalive();
-        let flags = if read_only { OPEN_READ_ONLY } else { 0 };
-        let args = ConnectOpenArgs { name: Some(self.sibling.uri.clone()), flags };
-        let () = call(peer, remote::proc::CONNECT_OPEN, &args).await?;
-        // A read-only connection may not change its identity: the sibling sees ours, and both only look.
-        if !read_only {
-            set_identity(peer, client).await?;
-        }
+        greeting::greet(peer, &self.sibling.uri, client, read_only).await?;
         let repeat = self.registrations().all();
         for registration in repeat {
             self.repeat(peer, &registration).await?;
@@ -394,138 +364,11 @@ impl Upstream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn registrations(&self) -> MutexGuard<'_, Registrations> {
+    pub(super) fn registrations(&self) -> MutexGuard<'_, Registrations> {
         self.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn streams(&self) -> MutexGuard<'_, HashMap<u32, Running>> {
+    pub(super) fn streams(&self) -> MutexGuard<'_, HashMap<u32, Running>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The way back of a relayed call.
-struct Back {
-    upstream: Arc<Upstream>,
-    peer: Weak<Peer>,
-    client: Arc<Client>,
-    header: Header,
-    effect: Effect,
-    payload: Bytes,
-    procedure: Option<&'static Procedure>,
-    permit: Permit,
-}
-
-impl Back {
-    fn reply(self, reply: Result<Frame>) {
-        match reply {
-            Err(error) => drop(self.client.link().send(Packet::failure(&self.header, &error), Purpose::Call)),
-            Ok(mut reply) => {
-                if reply.header.status == Status::Ok {
-                    self.succeeded(&mut reply);
-                }
-                reply.set_serial(self.header.serial);
-                self.client.link().send(Packet::forward(reply), Purpose::Call);
-            }
-        }
-        drop(self.permit);
-    }
-
-    fn succeeded(&self, reply: &mut Frame) {
-        let first_word = |bytes: &Bytes| bytes.first_chunk::<4>().map(|word| i32::from_be_bytes(*word));
-        let Header { program, procedure, .. } = self.header;
-        match self.effect {
-            Effect::None => {}
-            Effect::Register(family) => {
-                if let Some(id) = reply.first_word() {
-                    let id = self.upstream.registrations().add(family, procedure, self.payload.clone(), id);
-                    reply.set_first_word(id);
-                }
-            }
-            Effect::Deregister(family) => {
-                if let Some(id) = first_word(&self.payload) {
-                    self.upstream.registrations().remove(family, id);
-                }
-            }
-            Effect::RegisterEvent(event) => {
-                self.upstream.registrations().add_event(program, procedure, self.payload.clone(), event);
-            }
-            Effect::DeregisterEvent(event) => self.upstream.registrations().remove_event(event),
-        }
-        if self.procedure.is_some_and(|procedure| procedure.stream.is_some())
-            && let Some(peer) = self.peer.upgrade()
-        {
-            let serial = reply.header.serial;
-            peer.add_interest();
-            let running = Running { header: self.header, peer: self.peer.clone() };
-            self.upstream.streams().insert(serial, running);
-            let relayed = Relayed { peer, upstream: Arc::downgrade(&self.upstream), serial, procedure };
-            self.client.streams().insert(self.header.serial, StreamEnd::Relayed(relayed));
-        }
-    }
-}
-
-/// The sibling's end of a client's stream.
-#[derive(Clone)]
-pub(crate) struct Relayed {
-    peer: Arc<Peer>,
-    upstream: Weak<Upstream>,
-    serial: u32,
-    procedure: i32,
-}
-
-impl Relayed {
-    /// Passes a stream packet of the client on; gives the link to wait for when it does not take more.
-    pub(crate) fn forward(&self, client: &Client, mut frame: Frame) -> Option<Arc<Link>> {
-        if frame.header.procedure != self.procedure {
-            return None;
-        }
-        let client_serial = frame.header.serial;
-        frame.set_serial(self.serial);
-        if !self.peer.link().send(Packet::forward(frame), Purpose::Call) {
-            client.forget_stream(client_serial);
-            if let Some(upstream) = self.upstream.upgrade() {
-                upstream.streams().remove(&self.serial);
-            }
-            return None;
-        }
-        let link = self.peer.link();
-        (link.queued() >= OUTBOUND_PAUSE).then(|| link.clone())
-    }
-}
-
-fn call_header(program: u32, procedure: i32, serial: u32) -> Header {
-    Header { program, version: 1, procedure, kind: MessageType::Call, serial, status: Status::Ok }
-}
-
-async fn exchange(peer: &Arc<Peer>, packet: impl FnOnce(u32) -> Packet) -> Result<Frame> {
-    let (reply_tx, reply_rx) = oneshot::channel();
-    peer.call(packet, Box::new(move |reply| drop(reply_tx.send(reply))));
-    reply_rx.await.map_err(|_| peer.gone())?
-}
-
-fn failure_of(reply: &Frame) -> Option<Error> {
-    (reply.header.status != Status::Ok).then(|| decode_error(reply.payload()).unwrap_or_else(|_| undecodable()))
-}
-
-async fn call<A: Encode, R: Decode>(peer: &Arc<Peer>, procedure: i32, args: &A) -> Result<R> {
-    let mut body = Vec::new();
-    args.encode(&mut body).map_err(|_| undecodable())?;
-    let packet = |serial| Packet::with_body(call_header(remote::PROGRAM, procedure, serial), body.into());
-    let reply = exchange(peer, packet).await?;
-    match failure_of(&reply) {
-        None => xdr::from_slice(reply.payload()).map_err(|_| undecodable()),
-        Some(error) => Err(error),
-    }
-}
-
-async fn set_identity(peer: &Arc<Peer>, client: &Client) -> Result<()> {
-    let args = ConnectSetIdentityArgs { params: client.identity().params().to_vec(), flags: 0 };
-    match call(peer, remote::proc::CONNECT_SET_IDENTITY, &args).await {
-        Err(error) if error.code() == Some(Code::NoSupport) => Ok(()),
-        result => result,
-    }
-}
-
-fn undecodable() -> Error {
-    Error::new(Domain::Rpc, Code::Rpc, "Unable to decode message payload")
 }
