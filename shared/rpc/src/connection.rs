@@ -2,7 +2,7 @@
 
 use crate::frame::{Frame, Header, MessageType, Packet, Status, decode_error};
 use crate::identity::Identity;
-use crate::peer::{Hooks, Peer};
+use crate::peer::{Hooks, Patience, Peer};
 use bytes::Bytes;
 use error::{Code, Domain, Error, Result};
 use protocol::remote::{self, AuthListRet, AuthType, ConnectOpenArgs, ConnectSetIdentityArgs};
@@ -87,7 +87,7 @@ impl ClientConnection {
         if !matches!(auth.types[..], [] | [AuthType::None]) {
             return Err(Error::new(Domain::Rpc, Code::AuthFailed, "the daemon asks for a login"));
         }
-        self.inner.peer.start_keepalive();
+        self.inner.peer.start_keepalive(Patience::default());
         let args = ConnectOpenArgs { name: Some(uri.to_owned()), flags };
         self.call(remote::PROGRAM, remote::proc::CONNECT_OPEN, &args).await
     }

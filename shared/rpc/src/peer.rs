@@ -17,10 +17,22 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
-/// Idle time after which a peer with pending calls is asked whether it lives.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// Unanswered requests after which it is given up.
-const KEEPALIVE_COUNT: u32 = 5;
+/// When a peer with pending calls is asked whether it lives, and given up: idle time and unanswered requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Silence after which it is asked, and asked again.
+    pub interval: Duration,
+    /// Unanswered requests after which it is given up.
+    pub count: u32,
+}
+
+impl Default for Patience {
+    /// libvirt's 5 seconds, 5 times.
+    fn default() -> Self {
+        Patience { interval: Duration::from_secs(5), count: 5 }
+    }
+}
+
 /// Pause before the next try at a listener with a full backlog.
 const BACKLOG_RETRY: Duration = Duration::from_millis(10);
 const FAR: Duration = Duration::from_secs(86_400 * 365);
@@ -83,9 +95,9 @@ impl Peer {
     }
 
     /// From now on the peer is asked whether it lives when it is silent while calls are pending.
-    pub(crate) fn start_keepalive(&self) {
+    pub(crate) fn start_keepalive(&self, patience: Patience) {
         let now = Instant::now();
-        self.lock().keepalive = Keepalive::new(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT, now);
+        self.lock().keepalive = Keepalive::new(patience.interval, patience.count, now);
     }
 
     /// Sends a call; `packet` makes it for the serial it is given.

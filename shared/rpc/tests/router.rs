@@ -7,10 +7,12 @@ use bytes::Bytes;
 use error::Code;
 use protocol::{Class, remote};
 use rpc::frame::{Header, MessageType, Status, decode_error};
+use rpc::router::Patience;
 use rpc::{Call, Client, ClientConnection, Limits, RemoteConfig, RemoteProgram, Router, Server, StreamItem};
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use support::{PATIENCE, REMOTE, Raw, config, serve};
 use tokio::sync::Notify;
 
@@ -36,7 +38,7 @@ impl Network {
     async fn wait_for_listener(&self) {
         let registered = async {
             while self.listeners.lock().unwrap().is_empty() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::time::timeout(PATIENCE, registered).await.expect("the registration is repeated");
@@ -190,6 +192,32 @@ async fn a_dying_sibling_costs_its_pending_calls() {
     assert_eq!(decode_error(reply.payload()).unwrap().code(), Some(Code::OperationFailed));
     assert_eq!(networks(&mut raw).await.unwrap(), 4, "the next call opens it again");
     service.go.notify_one();
+}
+
+#[tokio::test]
+async fn a_hung_sibling_costs_its_class_and_a_slow_one_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let patience = Patience { interval: Duration::from_millis(30), count: 3 };
+    let router = Router::new(directory.path(), true).patience(patience);
+    let programs = RemoteProgram::builder(config()).router(Arc::new(router)).build();
+    let _server = serve(directory.path(), "virtqemud", programs, Limits::default());
+    let (_network, service) = network(directory.path(), 0);
+    let mut raw = Raw::open(directory.path().join("virtqemud-sock")).await;
+    // Its call takes ten times longer than the patience, but it answers the questions.
+    let slow = raw.header(REMOTE, remote::proc::CONNECT_NUM_OF_DEFINED_NETWORKS);
+    raw.send(slow, &[]).await;
+    // This one accepts and never says a word.
+    let mute = std::os::unix::net::UnixListener::bind(directory.path().join("virtstoraged-sock")).unwrap();
+    let hung = raw.header(REMOTE, remote::proc::CONNECT_NUM_OF_STORAGE_POOLS);
+    raw.send(hung, &[]).await;
+    assert_eq!(networks(&mut raw).await.unwrap(), 4, "the other classes go on");
+    let failure = raw.receive().await.unwrap();
+    assert_eq!((failure.header.serial, failure.header.status), (hung.serial, Status::Error));
+    tokio::time::sleep(10 * patience.interval).await;
+    service.go.notify_one();
+    let reply = raw.receive().await.unwrap();
+    assert_eq!((reply.header.serial, reply.header.status), (slow.serial, Status::Ok));
+    drop(mute);
 }
 
 #[tokio::test]

@@ -18,7 +18,6 @@ pub(super) async fn greet(peer: &Arc<Peer>, uri: &str, client: &Client, read_onl
     if !matches!(auth.types[..], [] | [AuthType::None]) {
         return Err(Error::new(Domain::Rpc, Code::AuthFailed, format!("the daemon of {uri} asks for a login")));
     }
-    peer.start_keepalive();
     let flags = if read_only { OPEN_READ_ONLY } else { 0 };
     let args = ConnectOpenArgs { name: Some(uri.to_owned()), flags };
     let () = call(peer, remote::proc::CONNECT_OPEN, &args).await?;

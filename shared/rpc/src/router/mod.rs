@@ -25,6 +25,7 @@ pub(crate) use relayed::Relayed;
 pub use sibling::Sibling;
 
 use crate::client::Client;
+pub use crate::peer::Patience;
 use crate::program::RelayCall;
 use error::{Error, Result};
 use protocol::Class;
@@ -46,6 +47,7 @@ pub enum Target {
 pub struct Router {
     directory: PathBuf,
     privileged: bool,
+    patience: Patience,
 }
 
 /// One client's upstream connections.
@@ -63,7 +65,13 @@ impl Upstreams {
 impl Router {
     /// A router to the siblings whose sockets are in `directory` (`/run/libvirt` or a session's).
     pub fn new(directory: impl Into<PathBuf>, privileged: bool) -> Self {
-        Router { directory: directory.into(), privileged }
+        Router { directory: directory.into(), privileged, patience: Patience::default() }
+    }
+
+    /// When a silent sibling counts as hung.
+    pub fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Where the siblings' sockets are.
@@ -93,7 +101,7 @@ impl Router {
                     let error = unserved(&call);
                     return call.refuse(&error);
                 };
-                let fresh = Upstream::new(sibling, false, call.client());
+                let fresh = Upstream::new(sibling, false, self.patience, call.client());
                 upstreams.lock().entry(target).or_insert(fresh).clone()
             }
         };
@@ -105,7 +113,7 @@ impl Router {
     /// # Errors
     /// What the daemon said; `SYSTEM_ERROR` when nobody listens on its socket.
     pub async fn open_main(&self, client: &Arc<Client>, sibling: Sibling) -> Result<()> {
-        let upstream = Upstream::new(sibling, true, client);
+        let upstream = Upstream::new(sibling, true, self.patience, client);
         upstream.open_now().await?;
         if let Some(replaced) = upstreams_of(client).lock().insert(Target::Main, upstream) {
             replaced.close();

@@ -9,7 +9,7 @@ use crate::client::{Client, STREAMS_MAX};
 use crate::connection::{OPEN_DEADLINE, connect_failed};
 use crate::frame::{Frame, MessageType, Packet, Status};
 use crate::link::Purpose;
-use crate::peer::{Hooks, Peer};
+use crate::peer::{Hooks, Patience, Peer};
 use crate::program::RelayCall;
 use crate::remote::Session;
 use bytes::Bytes;
@@ -18,10 +18,12 @@ use protocol::remote;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A daemon that was about to exit takes the connection with it; the next try starts it anew.
 const OPEN_TRIES: usize = 3;
+/// A daemon on its way out closes at once; one that was silent first is hung, and is not waited for again.
+const OPEN_LOST_AT_ONCE: Duration = Duration::from_secs(5);
 /// Pauses between tries to reach a sibling whose events the client waits for.
 const REOPEN_FIRST: Duration = Duration::from_millis(50);
 const REOPEN_LAST: Duration = Duration::from_secs(5);
@@ -34,6 +36,7 @@ pub(super) struct Upstream {
     sibling: Sibling,
     /// The client opened this daemon by URI, and may want to hear that it is gone for good.
     main: bool,
+    patience: Patience,
     client: Weak<Client>,
     state: Mutex<State>,
     registrations: Mutex<Registrations>,
@@ -60,10 +63,11 @@ enum OpenError {
 }
 
 impl Upstream {
-    pub(super) fn new(sibling: Sibling, main: bool, client: &Arc<Client>) -> Arc<Self> {
+    pub(super) fn new(sibling: Sibling, main: bool, patience: Patience, client: &Arc<Client>) -> Arc<Self> {
         Arc::new(Upstream {
             sibling,
             main,
+            patience,
             client: Arc::downgrade(client),
             state: Mutex::new(State::Closed),
             registrations: Mutex::default(),
@@ -171,12 +175,13 @@ impl Upstream {
     async fn open(self: &Arc<Self>) -> std::result::Result<Arc<Peer>, OpenError> {
         let mut tries = 1;
         loop {
+            let begun = Instant::now();
             let outcome = tokio::time::timeout(OPEN_DEADLINE, self.open_once()).await.unwrap_or_else(|_| {
                 let text = format!("{} does not answer", self.sibling.daemon);
                 Err(OpenError::Refused(Error::new(Domain::Rpc, Code::OperationTimeout, text)))
             });
             match outcome {
-                Err(OpenError::Lost(_)) if tries < OPEN_TRIES => tries += 1,
+                Err(OpenError::Lost(_)) if tries < OPEN_TRIES && begun.elapsed() < OPEN_LOST_AT_ONCE => tries += 1,
                 outcome => return outcome,
             }
         }
@@ -204,6 +209,7 @@ impl Upstream {
     }
 
     async fn greet(&self, peer: &Arc<Peer>, client: &Client, read_only: bool) -> Result<()> {
+        peer.start_keepalive(self.patience);
         greeting::greet(peer, &self.sibling.uri, client, read_only).await?;
         let repeat = self.registrations().all();
         for registration in repeat {
