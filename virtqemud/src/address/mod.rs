@@ -16,6 +16,7 @@ pub mod pci;
 mod spapr;
 mod usb;
 mod virtio_serial;
+pub(crate) mod zpci;
 
 use conf::domain::DomainDef;
 use error::Result;
@@ -32,6 +33,7 @@ pub fn assign(def: &mut DomainDef, capability: &Capability) -> Result<()> {
     ccw::assign(def)?;
     mmio::assign(def);
     pci::assign(def, capability)?;
+    zpci::assign(def)?;
     usb::assign(def)?;
     memory_slots(def)
 }

@@ -5,7 +5,24 @@ use conf::domain::device::graphics::Graphics;
 use conf::domain::device::info::DeviceInfo;
 use conf::domain::device::interface::{BackendOptions, InterfaceKind, InterfaceSource, NetDriverOptions};
 
-use super::plan::LaunchPlan;
+use error::Result;
+
+use super::inputs::LaunchInputs;
+use super::plan::{LaunchPlan, plan};
+use super::prepare::prepare;
+use crate::address;
+use crate::capability::Capability;
+
+/// The command line of a definition that nothing was prepared for, as `domxml-to-native` shows it.
+///
+/// # Errors
+/// What the emulator cannot do.
+pub fn show(mut def: DomainDef, capability: &Capability, inputs: &LaunchInputs) -> Result<String> {
+    generalize(&mut def);
+    address::assign(&mut def, capability)?;
+    prepare(&mut def, capability)?;
+    Ok(text(&plan(&def, capability, inputs)?))
+}
 
 /// Makes every interface one that QEMU can be told of without anything prepared on the host: a plain tap, of which only the card's
 /// model, MAC address and script are left. Its address is to be assigned anew.

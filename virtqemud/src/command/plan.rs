@@ -1,7 +1,11 @@
 //! The command line, option by option, in libvirt's order.
 
+use std::collections::BTreeMap;
+
+use conf::domain::device::info::Zpci;
 use conf::domain::{DomainDef, VirtType as DomainVirtType};
 use error::Result;
+use serde_json::Value;
 
 use super::device::{
     audio, channel, console, controller, crypto, disk, filesystem, graphics, hostdev, hub, input, interface, iommu, memballoon,
@@ -33,6 +37,8 @@ pub struct Builder<'a> {
     pub inputs: &'a LaunchInputs,
     /// KVM or TCG.
     pub virt: VirtType,
+    /// zPCI identities of devices by alias (s390x).
+    zpci: BTreeMap<String, Zpci>,
     /// Boot numbers of disks and interfaces.
     pub boot: boot::BootOrder,
     argv: Vec<String>,
@@ -58,6 +64,12 @@ impl Builder<'_> {
     /// `-device`, with the user's overrides of `<qemu:override>`.
     pub fn device(&mut self, mut props: Props) {
         super::device::apply_overrides(self.def, &mut props);
+        let id = props.get("id").and_then(Value::as_str).unwrap_or("").to_owned();
+        if let Some(Zpci { uid: Some(uid), fid: Some(fid) }) = self.zpci.get(&id).copied() {
+            // Its companion on the mainframe's own bus comes first.
+            let companion = Props::driver("zpci").with("uid", uid).with("fid", fid).with("target", id).with("id", format!("zpci{uid}"));
+            self.json("-device", &companion);
+        }
         self.json("-device", &props);
     }
 
@@ -79,7 +91,8 @@ impl Builder<'_> {
 pub fn plan(def: &DomainDef, capability: &Capability, inputs: &LaunchInputs) -> Result<LaunchPlan> {
     let virt = if def.virt_type == DomainVirtType::Kvm { VirtType::Kvm } else { VirtType::Tcg };
     let boot = boot::BootOrder::of(def);
-    let mut b = Builder { def, capability, inputs, virt, boot, argv: Vec::new() };
+    let zpci = crate::address::zpci::identities(def);
+    let mut b = Builder { def, capability, inputs, virt, zpci, boot, argv: Vec::new() };
     board(&mut b)?;
     devices(&mut b)?;
     let program = def.devices.emulator.clone().unwrap_or_else(|| capability.emulator.to_string_lossy().into_owned());

@@ -70,7 +70,8 @@ fn built_in(def: &DomainDef, c: &ControllerDef) -> bool {
             Some(ControllerModel::PciRoot) => !machine::is_pseries(def) || c.pci.target_index == Some(0),
             _ => false,
         },
-        ControllerKind::Usb => c.model == Some(ControllerModel::None),
+        // Mainframes keep a USB controller that no QEMU has, from the days of `-usb`.
+        ControllerKind::Usb => c.model == Some(ControllerModel::None) || (c.model.is_none() && machine::is_s390(def)),
         ControllerKind::Ide => c.number() == 0 && machine::has_builtin_ide(def),
         ControllerKind::Sata => c.number() == 0 && machine::is_q35(def),
         ControllerKind::Scsi => c.model == Some(ControllerModel::Ncr53c90),

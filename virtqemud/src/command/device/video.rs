@@ -6,7 +6,7 @@ use conf::domain::device::video::{VideoBackend, VideoDef, VideoModel};
 use error::Result;
 
 use super::{address, alias, unsupported, virtio};
-use crate::address::machine;
+use crate::capability::Capability;
 use crate::command::plan::Builder;
 use crate::command::props::Props;
 
@@ -22,15 +22,16 @@ pub fn build(b: &mut Builder) -> Result<()> {
             let fd = b.inputs.fds.get(&format!("chr-vu-{id}")).copied().unwrap_or(-1);
             b.option("-chardev", format!("socket,id=chr-vu-{id},fd={fd}"));
         }
-        b.device(props(def, video)?);
+        let props = props(def, video, b.capability)?;
+        b.device(props);
     }
     Ok(())
 }
 
-fn driver(def: &DomainDef, video: &VideoDef) -> Result<String> {
+fn driver(video: &VideoDef, capability: &Capability) -> Result<String> {
     let pci = matches!(video.info.address, Some(Address::Pci(_)) | None);
-    // Only PCs and pseries have use for the VGA mode of a first card.
-    let vga = video.primary && pci && !(machine::is_arm(def) || machine::is_riscv(def) || machine::is_s390(def) || machine::is_loongarch(def));
+    // The first card shows VGA modes where QEMU has them.
+    let vga = video.primary && pci && capability.has_type("virtio-vga");
     Ok(match video.model {
         Some(VideoModel::Vga) => "VGA".into(),
         Some(VideoModel::Cirrus) => "cirrus-vga".into(),
@@ -53,8 +54,8 @@ fn driver(def: &DomainDef, video: &VideoDef) -> Result<String> {
 }
 
 /// Properties of a video card.
-pub fn props(def: &DomainDef, video: &VideoDef) -> Result<Props> {
-    let begin = virtio::with_options(driver(def, video)?, &video.virtio).with("id", alias(&video.info));
+pub fn props(def: &DomainDef, video: &VideoDef, capability: &Capability) -> Result<Props> {
+    let begin = virtio::with_options(driver(video, capability)?, &video.virtio).with("id", alias(&video.info));
     let kib = |v: Option<u32>| u64::from(v.unwrap_or(0));
     let heads = video.heads.unwrap_or(0);
     let vhost_user = video.backend == Some(VideoBackend::VhostUser);
