@@ -30,9 +30,9 @@ pub(crate) enum Entry {
     File(Handle),
     /// A directory.
     Folder(FileStat),
-    /// A link that leads out of the directory or to nothing; its target is never looked at.
+    /// A link that leads out of the directory; its target is never looked at.
     Link(FileStat),
-    /// A device, socket or pipe.
+    /// A device, socket or pipe, or a link to nothing.
     Special,
 }
 
@@ -115,7 +115,8 @@ impl Folder {
             .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let fd = match openat2(&self.fd, name, how) {
             Ok(fd) => fd,
-            Err(_) if kind(&own) == SFlag::S_IFLNK => return Ok(Entry::Link(own)),
+            Err(Errno::EXDEV) => return Ok(Entry::Link(own)),
+            Err(_) if kind(&own) == SFlag::S_IFLNK => return Ok(Entry::Special),
             Err(errno) => return Err(errno.into()),
         };
         let stat = fstat(&fd)?;
@@ -202,8 +203,12 @@ mod tests {
         assert!(matches!(folder.look("inner").unwrap(), Entry::File(_)));
         assert!(matches!(folder.look("sub").unwrap(), Entry::Folder(_)));
         assert!(matches!(folder.look("pipe").unwrap(), Entry::Special));
-        for name in ["outer", "dotdot", "dangling", "loop"] {
+        for name in ["outer", "dotdot"] {
             assert!(matches!(folder.look(name).unwrap(), Entry::Link(_)), "{name}");
+            assert!(folder.file(name).is_err());
+        }
+        for name in ["dangling", "loop"] {
+            assert!(matches!(folder.look(name).unwrap(), Entry::Special), "{name}");
             assert!(folder.file(name).is_err());
         }
         for name in ["", ".", "..", "../x", "sub/x"] {

@@ -163,7 +163,7 @@ fn zero(mut file: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let meta = file.metadata()?;
     let size = meta.len();
-    if meta.blocks() * 512 < size {
+    if meta.blocks() < size / 512 {
         file.set_len(0)?;
         file.set_len(size)?;
     } else {
