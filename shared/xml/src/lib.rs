@@ -1,6 +1,6 @@
 //! XML as libvirt reads and prints it: a bounded read-only tree, attribute values with libvirt's errors, and a writer.
 //!
-//! - [`parse`] refuses DOCTYPE, deep nesting and wide tags before the tree is built (`limit`), and reports syntax errors with libvirt's code;
+//! - [`parse`] refuses DOCTYPE, deep nesting and wide tags before the tree is built (`limit`), and reports syntax errors with libvirt's code and libxml2's words (`syntax`);
 //! - [`Node`] walks the tree (`node`) and reads typed attribute values (`value`);
 //! - [`text_enum!`] declares the closed vocabularies of attributes (`vocabulary`);
 //! - [`Writer`] prints with two spaces, single quotes and self-closing tags (`writer`);
@@ -12,6 +12,7 @@ mod element;
 mod limit;
 mod node;
 mod number;
+mod syntax;
 mod value;
 mod vocabulary;
 mod writer;
@@ -24,11 +25,12 @@ pub use value::{invalid_value, missing_attribute, parse_uuid, format_uuid};
 pub use vocabulary::Vocabulary;
 pub use writer::Writer;
 
-/// Parses `text`, naming it `name` (for example `domain_definition`) in errors.
+/// Parses `text`.
 ///
 /// # Errors
-/// `VIR_ERR_XML_ERROR` for a document outside the limits or with a DOCTYPE, `VIR_ERR_XML_DETAIL` with line and context for a syntax error.
-pub fn parse<'a>(text: &'a str, name: &str) -> error::Result<Document<'a>> {
+/// `VIR_ERR_XML_ERROR` for a document outside the limits or with a DOCTYPE, `VIR_ERR_XML_DETAIL` with line and context for a syntax
+/// error, in libxml2's words and under the domain of domains (other drivers put their own).
+pub fn parse<'a>(text: &'a str) -> error::Result<Document<'a>> {
     limit::check(text)?;
-    Document::parse(text, name)
+    Document::parse(text)
 }

@@ -2,24 +2,21 @@
 
 use error::{Code, Domain, Error, Result};
 
+use crate::syntax;
+
 /// A parsed document.
 #[derive(Debug)]
 pub struct Document<'a>(roxmltree::Document<'a>);
 
 impl<'a> Document<'a> {
-    pub(crate) fn parse(text: &'a str, name: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self> {
         let options = roxmltree::ParsingOptions { allow_dtd: false, ..Default::default() };
         roxmltree::Document::parse_with_options(text, options).map(Document).map_err(|e| {
-            let position = e.pos();
-            let line = text.lines().nth(position.row.saturating_sub(1) as usize).unwrap_or("");
-            let column = (position.col.saturating_sub(1) as usize).min(line.chars().count());
-            // libvirt shows at most 80 columns before the place
-            let from = column.saturating_sub(80);
-            let shown: String = line.chars().skip(from).take(80).collect();
-            let detail = e.to_string();
-            let reason = detail.split(" at ").next().unwrap_or(&detail);
-            let marker = "-".repeat(column - from);
-            Error::new(Domain::Domain, Code::XmlDetail, format!("({name}):{}: {reason}\n{shown}\n{marker}^", position.row))
+            let (reason, at) = syntax::diagnose(text).unwrap_or_else(|| {
+                let detail = e.to_string();
+                (detail.split(" at ").next().unwrap_or(&detail).to_owned(), offset(text, e.pos()))
+            });
+            Error::new(Domain::Domain, Code::XmlDetail, syntax::message(text, &reason, at))
         })
     }
 
@@ -27,6 +24,15 @@ impl<'a> Document<'a> {
     pub fn root(&self) -> Node<'_> {
         Node(self.0.root_element())
     }
+}
+
+/// Byte offset of a row and column, both counted from 1 in characters.
+fn offset(text: &str, position: roxmltree::TextPos) -> usize {
+    let row = position.row.saturating_sub(1) as usize;
+    let start: usize = text.split_inclusive('\n').take(row).map(str::len).sum();
+    let line = &text[start.min(text.len())..];
+    let column = position.col.saturating_sub(1) as usize;
+    start + line.char_indices().nth(column).map_or(line.len(), |(at, _)| at)
 }
 
 /// An element. Names are local names; children are looked up without a namespace, as libvirt's XPath expressions do.

@@ -82,7 +82,7 @@ pub(super) fn set(def: &NetworkDef, change: &MetadataChange) -> Result<NetworkDe
             });
             metadata.children.retain(|c| !matches!(c, Content::Element(e) if e.namespace.as_deref() == Some(&uri)));
             if let Some(text) = &change.text {
-                let document = xml::parse(text, "metadata_xml")?;
+                let document = xml::parse(text)?;
                 let mut element = Element::from_node(document.root());
                 let key = change.key.clone().unwrap_or_default();
                 prefixed(&mut element, &key, &uri);

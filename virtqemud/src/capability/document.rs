@@ -337,7 +337,7 @@ mod tests {
     fn the_document_has_libvirts_empty_lines_and_parses() {
         let text = capabilities(&host(1, "0"), &[], (1, 2));
         assert!(text.starts_with("<capabilities>\n\n  <host>\n") && text.ends_with("  </host>\n\n</capabilities>\n"), "{text}");
-        let document = xml::parse(&text, "capabilities").unwrap();
+        let document = xml::parse(&text).unwrap();
         assert!(document.root().path(&["host", "topology", "cells", "cell"]).is_some());
         assert!(text.contains("<baselabel type='kvm'>+1:+2</baselabel>"));
     }

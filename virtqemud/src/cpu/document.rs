@@ -38,7 +38,7 @@ impl CpuDocument {
     /// As libvirt: not XML, another root element, an unknown model, an unknown feature or policy.
     pub fn parse(text: &str) -> Result<CpuDocument> {
         let of_cpu = |error: Error| Error { domain: Domain::Cpu as i32, ..error };
-        let document = xml::parse(text, "(CPU_definition)").map_err(of_cpu)?;
+        let document = xml::parse(text).map_err(of_cpu)?;
         let root = document.root();
         if !root.is("cpu") {
             return Err(Error::new(Domain::Cpu, Code::XmlError, "XML does not contain expected 'cpu' element"));

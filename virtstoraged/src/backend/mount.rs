@@ -47,7 +47,10 @@ impl Backend for Mount {
             Some(format) => arguments.extend(["-t".to_owned(), format.to_owned()]),
             None => {}
         }
-        arguments.extend(["--".to_owned(), source, def.target().to_owned()]);
+        if source.starts_with('-') || def.target().starts_with('-') {
+            arguments.push("--".to_owned());
+        }
+        arguments.extend([source, def.target().to_owned()]);
         tool::run_blocking("mount", &arguments, MOUNT_TIMEOUT)
     }
 

@@ -115,7 +115,7 @@ impl Store {
     /// The states of all pools that were running.
     pub(crate) fn states(&self) -> Vec<PoolDef> {
         self.read_all(&self.state, |text| {
-            let document = xml::parse(text, "poolstate")?;
+            let document = xml::parse(text)?;
             let missing = || Error::new(Domain::Storage, error::Code::InternalError, "no pool in the state file");
             let node = document.root().child("pool").filter(|_| document.root().is("poolstate")).ok_or_else(missing)?;
             PoolDef::from_node(node)

@@ -19,7 +19,7 @@ impl DomainDef {
     /// # Errors
     /// libvirt's codes and texts for what the document alone gets wrong.
     pub fn parse(text: &str, ctx: ParseContext) -> Result<Self> {
-        let document = xml::parse(text, "domain_definition")?;
+        let document = xml::parse(text)?;
         let root = document.root();
         if root.name() != "domain" {
             return Err(xml_error(format!("unexpected root element <{}>, expecting <domain>", root.name())));

@@ -111,8 +111,8 @@ pub struct FormatFlags {
 }
 
 /// Parses a document; syntax errors are the network driver's.
-pub(crate) fn document<'a>(text: &'a str, name: &str) -> Result<xml::Document<'a>> {
-    xml::parse(text, name).map_err(|e| Error { domain: Domain::Network as i32, ..e })
+pub(crate) fn document(text: &str) -> Result<xml::Document<'_>> {
+    xml::parse(text).map_err(|e| Error { domain: Domain::Network as i32, ..e })
 }
 
 /// The root element, which has to be `name`.
@@ -145,7 +145,7 @@ impl NetworkDef {
     /// # Errors
     /// Syntax errors of [`xml::parse`]; otherwise libvirt's code and text for the first fault.
     pub fn parse(text: &str) -> Result<Self> {
-        let document = document(text, "network_definition")?;
+        let document = document(text)?;
         Self::from_node(root(&document, "network")?)
     }
 

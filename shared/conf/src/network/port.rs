@@ -86,7 +86,7 @@ impl NetworkPortDef {
     /// # Errors
     /// libvirt's code and text for the first fault.
     pub fn parse(text: &str) -> Result<Self> {
-        let document = super::document(text, "networkport_definition")?;
+        let document = super::document(text)?;
         Self::from_node(super::root(&document, "networkport")?)
     }
 

@@ -42,7 +42,7 @@ impl NetworkStatus {
     /// # Errors
     /// Syntax errors, a definition that is none.
     pub fn parse(text: &str) -> Result<Self> {
-        let document = xml::parse(text, "network_status")?;
+        let document = xml::parse(text)?;
         let root = document.root();
         if root.name() != "networkstatus" {
             // files older than libvirt 1.2 hold the bare definition

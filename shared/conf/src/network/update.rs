@@ -93,7 +93,7 @@ impl NetworkDef {
             return Err(impossible("can't update unrecognized section of network"));
         };
         let mut changed = self.clone();
-        let document = super::document(text, "network_update_xml")?;
+        let document = super::document(text)?;
         changed.apply(command, section, parent, document.root())?;
         changed.check_lines()?;
         *self = changed;

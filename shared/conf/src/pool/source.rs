@@ -50,20 +50,11 @@ pub struct PoolSource {
     pub product: Option<String>,
 }
 
-/// Parses a document of the storage driver. Syntax errors carry its domain and name no document, as libvirt's do.
+/// Parses a document of the storage driver: syntax errors carry its domain.
 pub(crate) fn document(text: &str) -> Result<Document<'_>> {
-    xml::parse(text, "").map_err(|e| {
-        if e.code() != Some(Code::XmlDetail) {
-            return e;
-        }
-        let shown = match text.trim_start().chars().next() {
-            None => "at line 1: Document is empty\n(null)\n^".to_owned(),
-            Some(first) if first != '<' => {
-                format!("at line 1: Start tag expected, '<' not found\n{}\n^", text.lines().next().unwrap_or(""))
-            }
-            Some(_) => e.message.strip_prefix("():").map_or(e.message.clone(), |rest| format!("at line {rest}")),
-        };
-        Error::new(Domain::Storage, Code::XmlDetail, shown)
+    xml::parse(text).map_err(|e| match e.code() {
+        Some(Code::XmlDetail) => Error { domain: Domain::Storage as i32, ..e },
+        _ => e,
     })
 }
 
