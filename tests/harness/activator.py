@@ -56,6 +56,7 @@ class Service:
         self.store = []  # (fd name, descriptor)
         self.pid = None
         self.starts = 0
+        self.watched = False
 
     def start(self):
         """Starts the daemon with its sockets and stored descriptors."""
@@ -182,6 +183,9 @@ def main():
         selector.register(service.notify, selectors.EVENT_READ, ("notify", service))
 
     def watch(service, on):
+        if service.watched == on:
+            return
+        service.watched = on
         for _, _, listener in service.listeners:
             if on:
                 selector.register(listener, selectors.EVENT_READ, ("accept", service))

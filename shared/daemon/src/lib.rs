@@ -20,6 +20,7 @@
 //! | [`idle`], [`token`] | when to leave; how daemons know each other |
 //! | `run`, `serve`, `reexec` | the order of it all |
 
+mod admin;
 pub mod activation;
 pub mod arguments;
 pub mod config;

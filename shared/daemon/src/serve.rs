@@ -12,6 +12,7 @@ use rpc::{Auth, Listener, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::activation::Role;
+use crate::admin::Administration;
 use crate::context::{Context, Services};
 use crate::idle::any_change;
 use crate::reexec;
@@ -135,11 +136,15 @@ fn servers(context: &Context, services: &mut Services) -> Vec<Server> {
     if let Some(adjust) = services.adjust.take() {
         main = adjust(main);
     }
+    let administration = Administration::new(context);
     let admin = Server::builder("admin")
         .limits(limits(&context.settings.admin_limits))
+        .program(administration.clone())
         .programs(std::mem::take(&mut services.admin_programs))
         .admit(move |peer| peer.uid == own);
-    vec![main.build(), admin.build()]
+    let servers = vec![main.build(), admin.build()];
+    administration.serve(&servers);
+    servers
 }
 
 fn limits(settings: &settings::Limits) -> rpc::Limits {

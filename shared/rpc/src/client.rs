@@ -11,6 +11,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 use xdr::Encode;
 
 /// Serial of every event; libvirt's daemons use 1 and clients do not look.
@@ -52,6 +53,7 @@ pub struct Client {
     id: u64,
     peer: PeerCredentials,
     auth: Auth,
+    connected: SystemTime,
     requests_max: usize,
     link: Arc<Link>,
     identity: ArcSwap<Identity>,
@@ -80,6 +82,7 @@ impl Client {
             id: arrival.id,
             peer: arrival.peer,
             auth: arrival.auth,
+            connected: SystemTime::now(),
             requests_max: arrival.requests_max.max(1),
             link,
             identity: ArcSwap::from_pointee(arrival.identity),
@@ -96,6 +99,11 @@ impl Client {
     /// Number of this client within its server, counted from 1.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// When it connected.
+    pub fn connected(&self) -> SystemTime {
+        self.connected
     }
 
     /// Whether the client may only look.

@@ -94,7 +94,7 @@ impl Filter {
         if matched.is_empty() {
             return Err(malformed());
         }
-        let level = level.parse().ok().and_then(Level::from_number).ok_or_else(|| Error::Level(level.to_owned()))?;
+        let level = level.parse().ok().and_then(Level::from_number).ok_or_else(|| Error::FilterLevel { level: level.to_owned(), filter: text.to_owned() })?;
         Ok(Filter { level, text: matched.to_owned() })
     }
 
@@ -106,6 +106,7 @@ impl Filter {
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.level as u8, self.text)
+        // libvirt's form: a pattern with stars, which stand for "contains".
+        write!(f, "{}:*{}*", self.level as u8, self.text.trim_matches('*'))
     }
 }

@@ -35,6 +35,30 @@ pub enum Error {
     /// A filter is not `LEVEL:MATCH`.
     #[error("invalid argument: Malformed format for filter '{0}'")]
     Filter(String),
+    /// The level of a filter is not between 1 and 4.
+    #[error("invalid argument: Invalid priority '{level}' for filter '{filter}'")]
+    FilterLevel {
+        /// What stands for the level.
+        level: String,
+        /// The whole filter.
+        filter: String,
+    },
+    /// The level of an output is not between 1 and 4.
+    #[error("invalid argument: Invalid priority '{level}' for log output '{output}'")]
+    OutputLevel {
+        /// What stands for the level.
+        level: String,
+        /// The whole output.
+        output: String,
+    },
+    /// An output of an unknown kind.
+    #[error("invalid argument: Invalid log destination '{kind}' for log output '{output}'")]
+    Destination {
+        /// What stands for the kind.
+        kind: String,
+        /// The whole output.
+        output: String,
+    },
     /// An output is not `LEVEL:KIND[:WHERE]`.
     #[error("invalid argument: Malformed format for log output '{0}'")]
     Output(String),

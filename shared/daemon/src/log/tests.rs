@@ -19,7 +19,7 @@ fn filters_are_parsed_and_match() {
     let filters = Filter::parse_list("3:util 1:virtqemud.domain  4:*json*").unwrap();
     assert_eq!(
         filters.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["3:util", "1:virtqemud.domain", "4:*json*"]
+        ["3:*util*", "1:*virtqemud.domain*", "4:*json*"]
     );
     let config = Config { level: Level::Warning, filters, outputs: vec![] };
     assert_eq!(config.level_of("virtqemud::domain::actor"), Level::Debug);

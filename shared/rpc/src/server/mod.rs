@@ -67,6 +67,8 @@ impl ServerBuilder {
         Server {
             shared: Arc::new(Shared {
                 name: self.name,
+                clients_max: AtomicUsize::new(self.limits.clients_max),
+                anonymous_clients_max: AtomicUsize::new(self.limits.anonymous_clients_max),
                 limits: self.limits,
                 programs: self.programs,
                 admit: self.admit,
@@ -90,6 +92,9 @@ pub struct Server {
 pub(crate) struct Shared {
     name: String,
     limits: Limits,
+    /// As the administrator has set them; the limits hold what the daemon began with.
+    clients_max: AtomicUsize,
+    anonymous_clients_max: AtomicUsize,
     programs: Vec<Arc<dyn Program>>,
     admit: Option<Admit>,
     clients: Mutex<HashMap<u64, Arc<Client>>>,
@@ -130,6 +135,18 @@ impl Server {
         self.shared.count.subscribe()
     }
 
+    /// Most clients, and most that have not authenticated.
+    pub fn client_limits(&self) -> (usize, usize) {
+        (self.shared.clients_max.load(Ordering::Relaxed), self.shared.anonymous_clients_max.load(Ordering::Relaxed))
+    }
+
+    /// Changes the two limits. Clients that are connected stay; waiting ones are let in as the new limits allow.
+    pub fn set_client_limits(&self, clients: usize, anonymous: usize) {
+        self.shared.clients_max.store(clients, Ordering::Relaxed);
+        self.shared.anonymous_clients_max.store(anonymous, Ordering::Relaxed);
+        self.shared.slots.notify_waiters();
+    }
+
     /// Stops accepting, gives running calls `deadline` to end, closes all clients.
     pub async fn shut_down(&self, deadline: Duration) {
         self.shared.closing.send_replace(true);
@@ -154,11 +171,12 @@ impl Shared {
     /// Whether another client may be accepted.
     fn has_slot(&self) -> bool {
         let clients = self.clients();
-        if clients.len() >= self.limits.clients_max {
+        if clients.len() >= self.clients_max.load(Ordering::Relaxed) {
             return false;
         }
         // Only listeners with authentication have anonymous clients, so the common case does not count.
-        clients.values().filter(|client| !client.is_authenticated()).count() < self.limits.anonymous_clients_max
+        clients.values().filter(|client| !client.is_authenticated()).count()
+            < self.anonymous_clients_max.load(Ordering::Relaxed)
     }
 
     fn next_id(&self) -> u64 {
