@@ -7,3 +7,4 @@ pub mod cpu;
 pub mod definition;
 pub mod qmp;
 pub mod domain;
+pub mod process;

@@ -1,0 +1,3 @@
+//! Making and ending the process of a domain.
+
+pub mod ownership;
