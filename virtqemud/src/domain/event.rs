@@ -1,5 +1,6 @@
 //! What subscribers are told about a domain, and the wire message for each style of registration.
 
+use object::events::Style;
 use protocol::constants as c;
 use protocol::remote::{self, NonnullDomain, proc};
 use xdr::Encode;
@@ -93,15 +94,6 @@ pub struct GraphicsAddress {
     pub node: String,
     /// Port.
     pub service: String,
-}
-
-/// Who hears the event, and in which form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// Registered by event id on the connection.
-    Global,
-    /// Registered with a callback id, which travels with the message.
-    Callback(i32),
 }
 
 /// An encoded message body.

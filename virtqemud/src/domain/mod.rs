@@ -3,3 +3,4 @@
 pub mod event;
 pub mod monitor_event;
 pub mod state;
+pub mod status;
