@@ -1,0 +1,106 @@
+//! Which procedure of the hypervisor class is served by which handler.
+
+use protocol::{qemu, remote};
+use rpc::Call;
+
+use super::Api;
+use super::{block, connect, console, define, events, info, interface, life, list, metadata, node, stats, tune, xml_desc};
+
+/// `method(Args) -> Ret = module::function;` for each procedure; `method() -> Ret` for those without arguments.
+macro_rules! serve {
+    ($program:ident : $( $method:ident ( $($args:ident)? ) -> $ret:ty = $module:ident :: $function:ident; )*) => {
+        impl $program::Hypervisor<Call> for Api {
+            $( async fn $method(&self, call: &Call $(, args: $program::$args)?) -> error::Result<$ret> {
+                serve!(@call $module::$function, self, call $(, args as $args)?)
+            } )*
+        }
+    };
+    (@call $module:ident :: $function:ident, $api:expr, $call:expr) => { $module::$function($api, $call).await };
+    (@call $module:ident :: $function:ident, $api:expr, $call:expr, $args:ident as $name:ident) => { $module::$function($api, $call, $args).await };
+}
+
+serve! { remote:
+    connect_get_version() -> remote::ConnectGetVersionRet = connect::version;
+    connect_get_hostname() -> remote::ConnectGetHostnameRet = connect::hostname;
+    connect_get_max_vcpus(ConnectGetMaxVcpusArgs) -> remote::ConnectGetMaxVcpusRet = connect::max_vcpus;
+    connect_get_capabilities() -> remote::ConnectGetCapabilitiesRet = connect::capabilities;
+    connect_get_domain_capabilities(ConnectGetDomainCapabilitiesArgs) -> remote::ConnectGetDomainCapabilitiesRet = connect::domain_capabilities;
+    connect_domain_xml_to_native(ConnectDomainXmlToNativeArgs) -> remote::ConnectDomainXmlToNativeRet = connect::xml_to_native;
+    node_get_info() -> remote::NodeGetInfoRet = node::info;
+    node_get_security_model() -> remote::NodeGetSecurityModelRet = node::security_model;
+    node_get_free_memory() -> remote::NodeGetFreeMemoryRet = node::free_memory;
+    node_get_cpu_map(NodeGetCpuMapArgs) -> remote::NodeGetCpuMapRet = node::cpu_map;
+
+    connect_num_of_domains() -> remote::ConnectNumOfDomainsRet = list::count_active;
+    connect_list_domains(ConnectListDomainsArgs) -> remote::ConnectListDomainsRet = list::active_ids;
+    connect_num_of_defined_domains() -> remote::ConnectNumOfDefinedDomainsRet = list::count_inactive;
+    connect_list_defined_domains(ConnectListDefinedDomainsArgs) -> remote::ConnectListDefinedDomainsRet = list::inactive_names;
+    connect_list_all_domains(ConnectListAllDomainsArgs) -> remote::ConnectListAllDomainsRet = list::all;
+    domain_lookup_by_id(DomainLookupByIdArgs) -> remote::DomainLookupByIdRet = list::by_id;
+    domain_lookup_by_uuid(DomainLookupByUuidArgs) -> remote::DomainLookupByUuidRet = list::by_uuid;
+    domain_lookup_by_name(DomainLookupByNameArgs) -> remote::DomainLookupByNameRet = list::by_name;
+
+    domain_define_xml(DomainDefineXmlArgs) -> remote::DomainDefineXmlRet = define::define;
+    domain_define_xml_flags(DomainDefineXmlFlagsArgs) -> remote::DomainDefineXmlFlagsRet = define::define_flags;
+    domain_undefine(DomainUndefineArgs) -> () = define::undefine;
+    domain_undefine_flags(DomainUndefineFlagsArgs) -> () = define::undefine_flags;
+    domain_get_autostart(DomainGetAutostartArgs) -> remote::DomainGetAutostartRet = define::autostart;
+    domain_set_autostart(DomainSetAutostartArgs) -> () = define::set_autostart;
+
+    domain_create_xml(DomainCreateXmlArgs) -> remote::DomainCreateXmlRet = life::create_xml;
+    domain_create(DomainCreateArgs) -> () = life::create;
+    domain_create_with_flags(DomainCreateWithFlagsArgs) -> remote::DomainCreateWithFlagsRet = life::create_with_flags;
+    domain_suspend(DomainSuspendArgs) -> () = life::suspend;
+    domain_resume(DomainResumeArgs) -> () = life::resume;
+    domain_shutdown(DomainShutdownArgs) -> () = life::shutdown;
+    domain_shutdown_flags(DomainShutdownFlagsArgs) -> () = life::shutdown_flags;
+    domain_reboot(DomainRebootArgs) -> () = life::reboot;
+    domain_reset(DomainResetArgs) -> () = life::reset;
+    domain_destroy(DomainDestroyArgs) -> () = life::destroy;
+    domain_destroy_flags(DomainDestroyFlagsArgs) -> () = life::destroy_flags;
+    domain_pm_wakeup(DomainPmWakeupArgs) -> () = life::wake_up;
+
+    domain_get_info(DomainGetInfoArgs) -> remote::DomainGetInfoRet = info::info;
+    domain_get_state(DomainGetStateArgs) -> remote::DomainGetStateRet = info::state;
+    domain_get_os_type(DomainGetOsTypeArgs) -> remote::DomainGetOsTypeRet = info::os_type;
+    domain_get_max_memory(DomainGetMaxMemoryArgs) -> remote::DomainGetMaxMemoryRet = info::max_memory;
+    domain_get_max_vcpus(DomainGetMaxVcpusArgs) -> remote::DomainGetMaxVcpusRet = info::max_vcpus;
+    domain_get_vcpus_flags(DomainGetVcpusFlagsArgs) -> remote::DomainGetVcpusFlagsRet = info::vcpu_count;
+    domain_get_vcpus(DomainGetVcpusArgs) -> remote::DomainGetVcpusRet = info::vcpus;
+    domain_is_active(DomainIsActiveArgs) -> remote::DomainIsActiveRet = info::is_active;
+    domain_is_persistent(DomainIsPersistentArgs) -> remote::DomainIsPersistentRet = info::is_persistent;
+    domain_is_updated(DomainIsUpdatedArgs) -> remote::DomainIsUpdatedRet = info::is_updated;
+    domain_get_control_info(DomainGetControlInfoArgs) -> remote::DomainGetControlInfoRet = info::control_info;
+    domain_get_scheduler_type(DomainGetSchedulerTypeArgs) -> remote::DomainGetSchedulerTypeRet = info::scheduler_type;
+    domain_get_security_label(DomainGetSecurityLabelArgs) -> remote::DomainGetSecurityLabelRet = info::security_label;
+    domain_has_managed_save_image(DomainHasManagedSaveImageArgs) -> remote::DomainHasManagedSaveImageRet = info::has_managed_save;
+    domain_managed_save_remove(DomainManagedSaveRemoveArgs) -> () = info::managed_save_remove;
+    domain_get_job_info(DomainGetJobInfoArgs) -> remote::DomainGetJobInfoRet = info::job_info;
+    domain_get_xml_desc(DomainGetXmlDescArgs) -> remote::DomainGetXmlDescRet = xml_desc::xml_desc;
+
+    domain_get_metadata(DomainGetMetadataArgs) -> remote::DomainGetMetadataRet = metadata::get;
+    domain_set_metadata(DomainSetMetadataArgs) -> () = metadata::set;
+    domain_set_max_memory(DomainSetMaxMemoryArgs) -> () = tune::set_max_memory;
+    domain_set_memory(DomainSetMemoryArgs) -> () = tune::set_memory;
+    domain_set_memory_flags(DomainSetMemoryFlagsArgs) -> () = tune::set_memory_flags;
+    domain_set_vcpus(DomainSetVcpusArgs) -> () = tune::set_vcpus;
+    domain_set_vcpus_flags(DomainSetVcpusFlagsArgs) -> () = tune::set_vcpus_flags;
+
+    domain_get_block_info(DomainGetBlockInfoArgs) -> remote::DomainGetBlockInfoRet = block::block_info;
+    domain_block_stats(DomainBlockStatsArgs) -> remote::DomainBlockStatsRet = block::block_stats;
+    domain_interface_stats(DomainInterfaceStatsArgs) -> remote::DomainInterfaceStatsRet = interface::interface_stats;
+    domain_interface_addresses(DomainInterfaceAddressesArgs) -> remote::DomainInterfaceAddressesRet = interface::interface_addresses;
+    connect_get_all_domain_stats(ConnectGetAllDomainStatsArgs) -> remote::ConnectGetAllDomainStatsRet = stats::all;
+    domain_open_console(DomainOpenConsoleArgs) -> () = console::open;
+
+    connect_domain_event_register() -> remote::ConnectDomainEventRegisterRet = events::register;
+    connect_domain_event_deregister() -> remote::ConnectDomainEventDeregisterRet = events::deregister;
+    connect_domain_event_register_any(ConnectDomainEventRegisterAnyArgs) -> () = events::register_any;
+    connect_domain_event_deregister_any(ConnectDomainEventDeregisterAnyArgs) -> () = events::deregister_any;
+    connect_domain_event_callback_register_any(ConnectDomainEventCallbackRegisterAnyArgs) -> remote::ConnectDomainEventCallbackRegisterAnyRet = events::callback_register;
+    connect_domain_event_callback_deregister_any(ConnectDomainEventCallbackDeregisterAnyArgs) -> () = events::callback_deregister;
+}
+
+serve! { qemu:
+    domain_monitor_command(DomainMonitorCommandArgs) -> qemu::DomainMonitorCommandRet = stats::monitor_command;
+}

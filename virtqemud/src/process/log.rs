@@ -1,0 +1,143 @@
+//! QEMU's output: where it goes, and the entries that we add.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use conf::domain::DomainDef;
+use error::{Domain, Error};
+use nix::libc;
+use protocol::log::LogFilePosition;
+
+use crate::driver::Driver;
+use crate::peer;
+use crate::settings::StdioHandler;
+
+/// Most of QEMU's last words that go into an error message.
+const TAIL_LEN_MAX: usize = 1024;
+
+/// The log of one run.
+#[derive(Debug)]
+pub struct RunLog {
+    /// For QEMU's standard output and error.
+    pub output: OwnedFd,
+    path: PathBuf,
+    position: Option<LogFilePosition>,
+    /// Bytes that are ours, at the start.
+    header_len: usize,
+}
+
+impl RunLog {
+    /// Opens the domain's log.
+    ///
+    /// # Errors
+    /// With `stdio_handler = "logd"`, what connecting to virtlogd answers.
+    pub async fn open(driver: &Driver, def: &DomainDef) -> error::Result<RunLog> {
+        let path = driver.log_file(&def.name);
+        match driver.settings.stdio_handler {
+            StdioHandler::Logd => {
+                let opened = peer::log::open(&driver.logd_socket(), def.uuid, &def.name, &path, false).await?;
+                Ok(RunLog { output: opened.pipe, path, position: Some(opened.position), header_len: 0 })
+            }
+            StdioHandler::File => {
+                let file = append(&path).map_err(|e| Error::system(Domain::Qemu, &e, format!("failed to create logfile {}", path.display())))?;
+                Ok(RunLog { output: file.into(), path, position: None, header_len: 0 })
+            }
+        }
+    }
+
+    /// Writes the entry that says what is started and how.
+    pub fn write_header(&mut self, facts: &str, env: &[(String, String)], argv: &[String]) {
+        let mut text = format!("{}: starting up libvirt version: 11.3.0, package: oxvirt {}, {facts}\n", timestamp(), env!("CARGO_PKG_VERSION"));
+        for (key, value) in env {
+            text.push_str(&format!("{key}={value} \\\n"));
+        }
+        let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
+        text.push_str(&words.join(" "));
+        text.push('\n');
+        self.header_len = text.len();
+        if let Err(e) = write_all(&self.output, text.as_bytes()) {
+            tracing::warn!(path = %self.path.display(), error = %e, "cannot write to the log");
+        }
+    }
+
+    /// What QEMU said in this run, shortened to its end.
+    pub async fn last_words(&self, driver: &Driver) -> String {
+        let text = match &self.position {
+            Some(position) => peer::log::read_since(&driver.logd_socket(), self.path.clone(), position.clone()).await.unwrap_or_default(),
+            None => std::fs::read_to_string(&self.path).unwrap_or_default(),
+        };
+        let said = text.get(self.header_len.min(text.len())..).unwrap_or_default().trim_end();
+        let start = said.len().saturating_sub(TAIL_LEN_MAX);
+        let start = (start..=said.len()).find(|at| said.is_char_boundary(*at)).unwrap_or(said.len());
+        said[start..].to_owned()
+    }
+}
+
+/// Writes the entry that says how a run ended.
+pub async fn write_end(driver: &Driver, name: &str, reason: &str) {
+    let (path, line) = (driver.log_file(name), format!("{}: shutting down, reason={reason}\n", timestamp()));
+    let written = host::run_blocking(move || append(&path).and_then(|mut file| file.write_all(line.as_bytes()))).await;
+    if let Err(e) = written {
+        tracing::debug!(domain = name, error = %e, "cannot write to the log");
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+fn write_all(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    File::from(fd.try_clone()?).write_all(bytes)
+}
+
+/// As a shell would need it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// UTC in libvirt's form: `2025-05-31 12:30:45.123+0000`.
+fn timestamp() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:03}+0000", civil(now.as_secs()), now.subsec_millis())
+}
+
+/// Date and time of seconds since the epoch, by the proleptic Gregorian calendar.
+fn civil(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March, so that the leap day is the last one.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(civil(0), "1970-01-01 00:00:00");
+        assert_eq!(civil(951_782_400), "2000-02-29 00:00:00");
+        assert_eq!(civil(1_748_694_645), "2025-05-31 12:30:45");
+        assert_eq!(civil(4_102_444_799), "2099-12-31 23:59:59");
+    }
+
+    #[test]
+    fn words() {
+        assert_eq!(quote("-name"), "-name");
+        assert_eq!(quote("a b"), "'a b'");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+    }
+}
