@@ -58,8 +58,10 @@ pub struct Settings {
     pub spice_listen: String,
     /// Ports given to displays: first and last.
     pub display_ports: (u16, u16),
-    /// The whole file, for what the command line needs.
-    pub file: File,
+    /// QEMU filters its system calls.
+    pub sandbox: bool,
+    /// Guest memory goes into core dumps.
+    pub dump_guest_core: bool,
 }
 
 impl Settings {
@@ -89,7 +91,8 @@ impl Settings {
             vnc_listen: file.string("vnc_listen")?.unwrap_or_else(|| "127.0.0.1".into()),
             spice_listen: file.string("spice_listen")?.unwrap_or_else(|| "127.0.0.1".into()),
             display_ports: ports(&file)?,
-            file,
+            sandbox: file.int("seccomp_sandbox")?.unwrap_or(-1) != 0,
+            dump_guest_core: file.bool("dump_guest_core")?.unwrap_or(false),
         })
     }
 }

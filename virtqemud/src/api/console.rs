@@ -52,10 +52,10 @@ pub(super) async fn open(api: &Api, call: &Call, args: remote::DomainOpenConsole
         let end = relay(&file, &stream, &session).await;
         drop(session);
         match end {
-            End::Guest => stream.finish().await,
+            // Answers the client's finish, or announces the end of data.
+            End::Client | End::Guest => stream.finish().await,
             End::Evicted => stream.fail(Error::new(From::Streams, Code::OperationFailed, "console was taken over by another client")).await,
             End::Failed(e) => stream.fail(Error::system(From::Streams, &e, "console failed")).await,
-            End::Client => {}
         }
     });
     Ok(())

@@ -19,6 +19,9 @@ mod stats;
 mod tune;
 mod xml_desc;
 
+pub(crate) use metadata::Change as MetadataChange;
+pub use console::Sessions;
+
 use std::sync::Arc;
 
 use error::{Code, Domain as From, Error};

@@ -151,7 +151,7 @@ impl Actor {
     /// The process is gone: give back what was made for it, and tell.
     pub(super) async fn end(&mut self, off: State) {
         let Some(guest) = self.guest.take() else { return };
-        self.domain.set_victim(None);
+        self.domain.clear_victim();
         process::stop::clean(&self.driver, &guest).await;
         self.state = off;
         let detail = match off {

@@ -106,10 +106,15 @@ impl Domain {
     }
 
     /// Declares who is to be killed when someone asks for it.
-    pub(super) fn set_victim(&self, pid: Option<Pid>) -> Option<Victim> {
-        let victim = pid.map(|pid| Victim { pid, requested: Arc::default() });
-        self.lock_victim().clone_from(&victim);
+    pub(crate) fn set_victim(&self, pid: Pid) -> Victim {
+        let victim = Victim { pid, requested: Arc::default() };
+        *self.lock_victim() = Some(victim.clone());
         victim
+    }
+
+    /// There is nobody to kill any more.
+    pub(crate) fn clear_victim(&self) {
+        *self.lock_victim() = None;
     }
 
     /// The running process, reached without the mailbox.

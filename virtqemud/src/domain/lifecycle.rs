@@ -275,3 +275,35 @@ pub(crate) fn refused(e: QmpError) -> Error {
     let code = if e.is_closed() { Code::OperationFailed } else { Code::InternalError };
     Error::new(error::Domain::Qemu, code, e.to_string())
 }
+
+impl Actor {
+    /// The live definition.
+    pub(crate) fn live_def(&mut self) -> error::Result<Arc<DomainDef>> {
+        Ok(self.running()?.def.clone())
+    }
+
+    /// A copy of the stored definition, to be changed.
+    pub(crate) fn stored_def(&self) -> error::Result<DomainDef> {
+        let stored = self.persistent.as_ref().ok_or_else(|| invalid("transient domains do not have any persistent config"))?;
+        Ok(DomainDef::clone(stored))
+    }
+
+    /// Changes title, description or a foreign element.
+    pub(crate) async fn set_metadata(&mut self, change: crate::api::MetadataChange, live: bool, config: bool) -> error::Result<()> {
+        if config {
+            let mut def = self.stored_def()?;
+            change.apply(&mut def);
+            self.store(def).await?;
+        }
+        if live {
+            let mut def = DomainDef::clone(&self.live_def()?);
+            change.apply(&mut def);
+            self.running()?.def = Arc::new(def);
+            self.write_status(false).await?;
+            self.publish();
+        }
+        let (kind, uri) = change.subject();
+        self.emit(&Event::MetadataChange { kind, uri });
+        Ok(())
+    }
+}

@@ -28,5 +28,5 @@ mod message;
 mod service;
 
 pub use client::{Launched, Launcher};
-pub use message::{LaunchSpec, Lease, Limit, Owner, Resource};
+pub use message::{LaunchSpec, Lease, Limit, Owner, Resource, User};
 pub use service::{ARGUMENT, serve};

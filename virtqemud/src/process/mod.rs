@@ -9,14 +9,19 @@
 //! What `stop` does is the reverse of all that `start` may have done; it can be repeated, so the way back from a failed
 //! start, the end of a guest and the recovery after a crash are one and the same.
 
+mod display;
 pub mod folder;
+pub mod images;
 pub mod lease;
+pub mod live;
 pub mod log;
+mod network;
 pub mod ownership;
 pub mod start;
 pub mod status;
 pub mod stop;
-pub mod tap;
+mod tap;
+pub mod usage;
 
 use std::time::Duration;
 
