@@ -40,7 +40,7 @@ async fn build(context: Context) -> anyhow::Result<Services> {
     let programs = RemoteProgram::builder(config)
         .serve(Class::Hypervisor, move |call, number, payload| remote::dispatch_hypervisor(api.clone(), call, number, payload))
         .serve_qemu(move |call, number, payload| qemu::dispatch_hypervisor(qemu_api.clone(), call, number, payload))
-        .router(Router::new(&context.paths.run_dir, context.paths.privileged))
+        .router(Arc::new(Router::new(&context.paths.run_dir, context.paths.privileged)))
         .build();
     tokio::spawn(async move {
         recover::autostart_all(&driver).await;

@@ -22,6 +22,17 @@ pub fn utc(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
+/// Local time minus UTC now, in seconds; 0 when the zone is not known.
+pub fn utc_offset() -> i64 {
+    // SAFETY: time with a null pointer only returns the time.
+    let now = unsafe { nix::libc::time(std::ptr::null_mut()) };
+    // SAFETY: all-zero bytes are a valid tm.
+    let mut local: nix::libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are valid for the call; localtime_r keeps none of them.
+    let filled = unsafe { nix::libc::localtime_r(&now, &mut local) };
+    if filled.is_null() { 0 } else { local.tm_gmtoff }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

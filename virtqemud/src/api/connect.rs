@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf::domain::VirtType as DomainVirt;
-use error::{Code, Domain as From, Error};
+use error::{Domain as From, Error};
 use protocol::remote;
 use rpc::Call;
 use xml::Vocabulary;
@@ -26,7 +26,7 @@ pub(super) async fn version(api: &Api, _: &Call) -> error::Result<remote::Connec
 }
 
 pub(super) async fn hostname(_: &Api, _: &Call) -> error::Result<remote::ConnectGetHostnameRet> {
-    let hostname = host::system::hostname().map_err(|e| Error::system(From::Util, &e, "failed to determine host name"))?;
+    let hostname = host::system::hostname().map_err(|e| Error::system(From::None, &e, "failed to determine host name"))?;
     Ok(remote::ConnectGetHostnameRet { hostname })
 }
 

@@ -1,8 +1,9 @@
 //! A guest's console as a stream: bytes between the client and the terminal that QEMU made for the device.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +13,12 @@ use bytes::Bytes;
 use conf::domain::DomainDef;
 use conf::domain::device::chardev::Chardev;
 use error::{Code, Domain as From, Error};
+use host::descriptor;
 use nix::libc;
 use protocol::constants as c;
 use protocol::remote;
 use rpc::{Call, Stream, StreamItem};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
@@ -46,7 +49,7 @@ pub(super) async fn open(api: &Api, call: &Call, args: remote::DomainOpenConsole
     let path = terminal(def, args.dev_name.as_deref())?;
     let force = args.flags & c::VIR_DOMAIN_CONSOLE_FORCE != 0;
     let session = api.driver.consoles.clone().enter(&path, force)?;
-    let file = open_terminal(&path).and_then(AsyncFd::new).map_err(|e| Error::system(From::Qemu, &e, format!("Unable to open stream for '{}'", path.display())))?;
+    let file = open_terminal(&path).map_err(|e| Error::system(From::Qemu, &e, format!("Unable to open stream for '{}'", path.display())))?;
     let stream = call.open_stream();
     tokio::spawn(async move {
         let end = relay(&file, &stream, &session).await;
@@ -72,7 +75,7 @@ enum End {
     Failed(io::Error),
 }
 
-async fn relay(terminal: &AsyncFd<File>, stream: &Stream, session: &Session) -> End {
+async fn relay(terminal: &AsyncFd<OwnedFd>, stream: &Stream, session: &Session) -> End {
     let mut evicted = session.evicted.clone();
     tokio::select! {
         end = from_guest(terminal, stream) => end,
@@ -81,14 +84,14 @@ async fn relay(terminal: &AsyncFd<File>, stream: &Stream, session: &Session) -> 
     }
 }
 
-async fn from_guest(terminal: &AsyncFd<File>, stream: &Stream) -> End {
+async fn from_guest(terminal: &AsyncFd<OwnedFd>, stream: &Stream) -> End {
     let mut buffer = [0; CHUNK];
     loop {
         let mut ready = match terminal.readable().await {
             Ok(ready) => ready,
             Err(e) => return End::Failed(e),
         };
-        let read = ready.try_io(|file| file.get_ref().read(&mut buffer));
+        let read = ready.try_io(|fd| Ok(nix::unistd::read(fd.get_ref(), &mut buffer)?));
         match read {
             Err(_would_block) => {}
             Ok(Ok(0)) => return End::Guest,
@@ -105,7 +108,7 @@ async fn from_guest(terminal: &AsyncFd<File>, stream: &Stream) -> End {
     }
 }
 
-async fn to_guest(terminal: &AsyncFd<File>, stream: &Stream) -> End {
+async fn to_guest(terminal: &AsyncFd<OwnedFd>, stream: &Stream) -> End {
     loop {
         let mut bytes = match stream.recv().await {
             Some(StreamItem::Data(bytes)) => bytes,
@@ -117,7 +120,7 @@ async fn to_guest(terminal: &AsyncFd<File>, stream: &Stream) -> End {
                 Ok(ready) => ready,
                 Err(e) => return End::Failed(e),
             };
-            match ready.try_io(|file| file.get_ref().write(&bytes)) {
+            match ready.try_io(|fd| Ok(nix::unistd::write(fd.get_ref(), &bytes)?)) {
                 Err(_would_block) => {}
                 Ok(Ok(written)) => bytes = bytes.slice(written..),
                 Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -128,8 +131,10 @@ async fn to_guest(terminal: &AsyncFd<File>, stream: &Stream) -> End {
     }
 }
 
-fn open_terminal(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)
+fn open_terminal(path: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+    let flags = libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    descriptor::watch(file, Interest::READABLE | Interest::WRITABLE)
 }
 
 /// The terminal of the device with this alias, or of the first console, serial or parallel device.

@@ -56,11 +56,11 @@ fn global(api: &Api, call: &Call, event: i32) -> error::Result<()> {
 
 /// Notes of one client that it will be forgotten when it leaves.
 #[derive(Debug, Default)]
-struct Forgotten(std::sync::Once);
+struct Forgotten(std::sync::OnceLock<()>);
 
 fn forget_with_client(api: &Api, call: &Call) {
     let client = call.client();
-    client.data::<Forgotten>().0.call_once(|| {
+    client.data::<Forgotten>().0.get_or_init(|| {
         let (driver, id) = (api.driver.clone(), client.id());
         client.on_close(move || driver.subscriptions.remove_client(id));
     });

@@ -77,7 +77,7 @@ pub(super) async fn vcpus(api: &Api, _: &Call, args: remote::DomainGetVcpusArgs)
         return Err(invalid("cannot retrieve vcpu information for inactive domain"));
     }
     let (max, map_len) = (usize::try_from(args.maxinfo).unwrap_or(0), usize::try_from(args.maplen).unwrap_or(0));
-    if max > remote::VCPUINFO_MAX || max.saturating_mul(map_len) > remote::CPUMAPS_MAX {
+    if max > remote::limit::VCPUINFO_MAX || max.saturating_mul(map_len) > remote::limit::CPUMAPS_MAX {
         return Err(Error::new(From::Rpc, Code::Rpc, "vCPU information is too large"));
     }
     let threads: Vec<i32> = view.vcpu_threads.iter().copied().take(max).collect();

@@ -49,7 +49,7 @@ pub(super) async fn interface_addresses(api: &Api, _: &Call, args: remote::Domai
     check_flags("qemuDomainInterfaceAddresses", args.flags, 0)?;
     let view = api.find(&args.dom)?.view();
     let Some(def) = view.live.clone().filter(|_| view.is_active()) else { return Err(not_running()) };
-    let ifaces = match args.source {
+    let ifaces = match i32::try_from(args.source).unwrap_or(-1) {
         c::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE => from_leases(api, &def).await?,
         c::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP => from_neighbours(&def)?,
         c::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT => {

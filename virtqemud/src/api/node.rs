@@ -49,7 +49,7 @@ pub(super) async fn cpu_map(_: &Api, _: &Call, args: remote::NodeGetCpuMapArgs) 
     }
     let count = u32::try_from(online.len()).unwrap_or(u32::MAX);
     Ok(remote::NodeGetCpuMapRet {
-        cpumap: (args.need_map != 0).then_some(cpumap),
+        cpumap: if args.need_map != 0 { cpumap } else { Vec::new() },
         online: if args.need_online != 0 { count } else { 0 },
         ret: i32::try_from(last + 1).unwrap_or(i32::MAX),
     })

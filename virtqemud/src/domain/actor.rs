@@ -187,7 +187,7 @@ impl Actor {
     }
 
     /// The monitor of the running guest.
-    pub(super) fn monitor(&mut self) -> error::Result<Monitor> {
+    pub(crate) fn monitor(&mut self) -> error::Result<Monitor> {
         let lost = || Error::new(error::Domain::Qemu, Code::InternalError, "monitor is not available");
         self.running()?.monitor.clone().ok_or_else(lost)
     }

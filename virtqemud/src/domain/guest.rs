@@ -24,7 +24,6 @@ pub struct RunFolders {
 }
 
 /// A guest with a process.
-#[derive(Debug)]
 pub struct Guest {
     /// Domain id of this run.
     pub id: i32,
@@ -52,6 +51,12 @@ pub struct Guest {
     pub ending: Option<State>,
     /// The running guest differs from what was started.
     pub changed: bool,
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest").field("id", &self.id).field("pid", &self.pid.number()).finish_non_exhaustive()
+    }
 }
 
 /// Something that happens to a guest while its actor waits.

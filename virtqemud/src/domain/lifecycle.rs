@@ -272,8 +272,7 @@ pub(crate) async fn end_process(pid: &Pid, first: Signal, graceful: bool) -> err
 
 /// QEMU's refusal as libvirt reports it.
 pub(crate) fn refused(e: QmpError) -> Error {
-    let code = if e.is_closed() { Code::OperationFailed } else { Code::InternalError };
-    Error::new(error::Domain::Qemu, code, e.to_string())
+    e.into()
 }
 
 impl Actor {
@@ -296,7 +295,8 @@ impl Actor {
             self.store(def).await?;
         }
         if live {
-            let mut def = DomainDef::clone(&self.live_def()?);
+            let live = self.live_def()?;
+            let mut def = DomainDef::clone(&live);
             change.apply(&mut def);
             self.running()?.def = Arc::new(def);
             self.write_status(false).await?;

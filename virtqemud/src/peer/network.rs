@@ -2,7 +2,7 @@
 
 use conf::domain::DomainDef;
 use conf::domain::device::interface::{InterfaceDef, InterfaceKind, InterfaceSource};
-use conf::network::{NetworkPortDef, Plug};
+use conf::network::port::{NetworkPortDef, Plug};
 use error::{Code, Domain, Error};
 use protocol::remote::{self, NonnullNetwork, NonnullNetworkPort, proc};
 use rpc::ClientConnection;
@@ -38,7 +38,7 @@ pub async fn attach(driver: &Driver, def: &DomainDef, interface: &InterfaceDef, 
         owner_name: def.name.clone(),
         owner_uuid: def.uuid,
         group,
-        mac: address(interface)?,
+        mac: interface.mac,
         virtualport: None,
         bandwidth: None,
         class_id: None,
@@ -119,10 +119,4 @@ async fn lookup(connection: &ClientConnection, name: &str) -> error::Result<Nonn
 
 async fn delete(connection: &ClientConnection, port: NonnullNetworkPort) -> error::Result<()> {
     connection.call(remote::PROGRAM, proc::NETWORK_PORT_DELETE, &remote::NetworkPortDeleteArgs { port, flags: 0 }).await
-}
-
-fn address(interface: &InterfaceDef) -> error::Result<conf::network::Mac> {
-    let text = interface.mac.to_string();
-    let bad = || Error::new(Domain::Qemu, Code::InternalError, format!("Unable to parse MAC '{text}'"));
-    conf::network::Mac::parse(&text).ok_or_else(bad)
 }

@@ -123,8 +123,8 @@ async fn steps(driver: &Arc<Driver>, domain: &Domain, run: &mut Run, capability:
     }
     let monitor_socket = listen(run.folders.monitor.clone()).await?;
     let monitor = run.fds.add(monitor_socket);
-    let (log, taps) = tokio::join!(RunLog::open(driver, &run.def), network::connect(driver, &mut run.def));
-    let (mut log, taps) = (log?, taps?);
+    let mut log = RunLog::open(driver, &run.def).await?;
+    let taps = network::connect(driver, &mut run.def).await?;
     let logs = console_logs(driver, run).await?;
     let interfaces = taps.into_iter().map(|queues| InterfaceFds { taps: queues.into_iter().map(|fd| run.fds.add(fd)).collect(), ..InterfaceFds::default() });
     let interfaces = interfaces.collect();
@@ -183,7 +183,7 @@ fn inputs(driver: &Driver, run: &Run, monitor: i32, interfaces: Vec<InterfaceFds
         spice_listen: driver.settings.spice_listen.clone(),
         chardev_tls_dir: None,
         now: i64::try_from(now).unwrap_or(i64::MAX),
-        utc_offset: host::system::utc_offset(),
+        utc_offset: host::clock::utc_offset(),
         incoming: None,
         sandbox: driver.settings.sandbox,
         dump_guest_core: driver.settings.dump_guest_core,

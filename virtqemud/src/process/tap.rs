@@ -35,7 +35,7 @@ pub fn make(interface: &InterfaceDef, bridge: &str) -> error::Result<Tap> {
         queues.push(tap::open(&name, options).map_err(failed(format!("Unable to create tap device {name}")))?.0);
     }
     // A bridge takes the lowest address of its ports: with fe first it never becomes a guest's.
-    let mut address = interface.mac.bytes();
+    let mut address = interface.mac.0;
     address[0] = 0xfe;
     bridge::set_hardware_address(&name, address).map_err(failed(format!("Cannot set interface MAC on '{name}'")))?;
     bridge::attach(&name, bridge).map_err(failed(format!("Unable to add bridge {bridge} port {name}")))?;
