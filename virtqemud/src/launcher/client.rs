@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -26,9 +27,17 @@ const EXEC_DEADLINE: Duration = Duration::from_secs(10);
 const LINE_MAX: u64 = 64 * 1024;
 
 /// Handle to the launcher process; starts it, again when it has died.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Launcher {
+    program: PathBuf,
     control: Mutex<Option<UnixStream>>,
+}
+
+impl Default for Launcher {
+    /// Our own program again: `/proc/self/exe` is the same version even while an upgrade replaces the file.
+    fn default() -> Launcher {
+        Launcher::of_program("/proc/self/exe")
+    }
 }
 
 /// A child that holds its locks and waits for [`Launched::go`].
@@ -41,11 +50,16 @@ pub struct Launched {
 }
 
 impl Launcher {
+    /// A launcher that is this program, run with [`ARGUMENT`].
+    pub fn of_program(program: impl Into<PathBuf>) -> Launcher {
+        Launcher { program: program.into(), control: Mutex::default() }
+    }
+
     /// Starts the launcher process ahead of its first use.
     pub async fn prepare(&self) -> error::Result<()> {
         let mut control = self.control.lock().await;
         if control.is_none() {
-            *control = Some(spawn().map_err(broken)?);
+            *control = Some(spawn(&self.program).map_err(broken)?);
         }
         Ok(())
     }
@@ -82,7 +96,7 @@ impl Launcher {
         let text = serde_json::to_vec(spec).map_err(|e| broken(e.into()))?;
         let mut control = self.control.lock().await;
         if control.is_none() {
-            *control = Some(spawn().map_err(broken)?);
+            *control = Some(spawn(&self.program).map_err(broken)?);
         }
         let socket = control.as_mut().expect("made above");
         let exchange = async {
@@ -139,11 +153,10 @@ fn broken(e: io::Error) -> Error {
     Error::system(Domain::Qemu, &e, "guest launcher failed")
 }
 
-/// Our own program again: `/proc/self/exe` is the same version even while an upgrade replaces the file.
-fn spawn() -> io::Result<UnixStream> {
+fn spawn(program: &Path) -> io::Result<UnixStream> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     let stdin = Stdio::from(OwnedFd::from(theirs));
-    let child = Command::new("/proc/self/exe")
+    let child = Command::new(program)
         .arg0("virt-launcher")
         .arg(ARGUMENT)
         .env_clear()
