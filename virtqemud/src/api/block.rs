@@ -11,7 +11,7 @@ use protocol::remote;
 use rpc::Call;
 use serde_json::Value;
 
-use super::{Api, bad_argument, check_flags, invalid, not_running};
+use super::{Api, bad_argument, check_flags, not_running};
 use crate::domain::lifecycle::refused;
 use crate::qmp::commands::QueryBlockstats;
 
@@ -57,7 +57,7 @@ pub(super) async fn block_stats(api: &Api, _: &Call, args: remote::DomainBlockSt
     let aliases: Vec<String> = if args.path.is_empty() {
         def.devices.disks.iter().filter_map(|disk| disk.info.alias.clone()).collect()
     } else {
-        let missing = || invalid(format!("invalid path: {}", args.path));
+        let missing = || bad_argument(format!("invalid path: {}", args.path));
         vec![find(&def, &args.path).ok_or_else(missing)?.info.alias.clone().unwrap_or_default()]
     };
     let mut ret = remote::DomainBlockStatsRet { errs: -1, ..Default::default() };

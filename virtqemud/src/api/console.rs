@@ -145,10 +145,10 @@ fn terminal(def: &DomainDef, alias: Option<&str>) -> error::Result<PathBuf> {
         .chain(devices.parallels.iter().map(|d| (&d.info, &d.source)));
     let (found, source) = match alias {
         Some(alias) => {
-            let missing = || invalid(format!("cannot find console device '{alias}'"));
+            let missing = || Error::new(From::Qemu, Code::InternalError, format!("cannot find character device {alias}"));
             all.clone().find(|(info, _)| info.alias.as_deref() == Some(alias)).ok_or_else(missing)?
         }
-        None => all.clone().next().ok_or_else(|| invalid("cannot find console device '<default>'"))?,
+        None => all.clone().next().ok_or_else(|| Error::new(From::Qemu, Code::InternalError, "cannot find character device <null>"))?,
     };
     let name = alias.or(found.alias.as_deref()).unwrap_or("<default>").to_owned();
     match &source.backend {

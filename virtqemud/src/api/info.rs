@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use error::{Code, Domain as From, Error};
+use error::{Domain as From, Error};
 use protocol::constants as c;
 use protocol::remote;
 use rpc::Call;
@@ -49,7 +49,7 @@ pub(super) async fn vcpu_count(api: &Api, _: &Call, args: remote::DomainGetVcpus
     check_flags("qemuDomainGetVcpusFlags", args.flags, accepted)?;
     let view = api.find(&args.dom)?.view();
     if args.flags & c::VIR_DOMAIN_VCPU_GUEST != 0 {
-        return Err(Error::new(From::Qemu, Code::ArgumentUnsupported, "QEMU guest agent is not configured"));
+        return Err(if view.is_active() { super::no_agent(view.definition()) } else { not_running() });
     }
     let def = pick(&view, args.flags)?;
     let num = if args.flags & c::VIR_DOMAIN_VCPU_MAXIMUM != 0 { def.vcpu.max() } else { def.vcpu.online() };
@@ -78,7 +78,7 @@ pub(super) async fn vcpus(api: &Api, _: &Call, args: remote::DomainGetVcpusArgs)
     }
     let (max, map_len) = (usize::try_from(args.maxinfo).unwrap_or(0), usize::try_from(args.maplen).unwrap_or(0));
     if max > remote::limit::VCPUINFO_MAX || max.saturating_mul(map_len) > remote::limit::CPUMAPS_MAX {
-        return Err(Error::new(From::Rpc, Code::Rpc, "vCPU information is too large"));
+        return Err(Error::new(From::Rpc, error::Code::Rpc, "vCPU information is too large"));
     }
     let threads: Vec<i32> = view.vcpu_threads.iter().copied().take(max).collect();
     let pid = view.pid.unwrap_or(0);

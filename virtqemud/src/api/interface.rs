@@ -9,16 +9,14 @@ use protocol::constants as c;
 use protocol::remote;
 use rpc::Call;
 
-use super::{Api, bad_argument, check_flags, not_running};
+use super::{Api, check_flags, not_running};
 use crate::peer;
 
 pub(super) async fn interface_stats(api: &Api, _: &Call, args: remote::DomainInterfaceStatsArgs) -> error::Result<remote::DomainInterfaceStatsRet> {
     let view = api.find(&args.dom)?.view();
     let Some(def) = view.live.as_ref().filter(|_| view.is_active()) else { return Err(not_running()) };
-    let missing = || bad_argument(format!("invalid path, '{}' is not a known interface", args.device));
-    let interface = find(def, &args.device).ok_or_else(missing)?;
-    let no_target = || bad_argument(format!("invalid path, '{}' is not a known interface", args.device));
-    let name = interface.target.as_deref().ok_or_else(no_target)?;
+    let missing = || Error::new(From::Domain, Code::InvalidArg, format!("'{}' is not a known interface", args.device));
+    let name = find(def, &args.device).and_then(|interface| interface.target.as_deref()).ok_or_else(missing)?;
     counters(name).map_err(|e| Error::system(From::Qemu, &e, format!("cannot read counters of interface '{name}'")))
 }
 
@@ -53,7 +51,7 @@ pub(super) async fn interface_addresses(api: &Api, _: &Call, args: remote::Domai
         c::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE => from_leases(api, &def).await?,
         c::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP => from_neighbours(&def)?,
         c::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT => {
-            return Err(Error::new(From::Qemu, Code::ArgumentUnsupported, "QEMU guest agent is not configured"));
+            return Err(super::no_agent(&def));
         }
         other => return Err(Error::new(From::Qemu, Code::ArgumentUnsupported, format!("Unknown IP address data source {other}"))),
     };

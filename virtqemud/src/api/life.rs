@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use error::{Code, Domain as From, Error};
+use error::{Domain as From, Error};
 use protocol::constants as c;
 use protocol::remote;
 use rpc::Call;
@@ -68,11 +68,13 @@ pub(super) async fn reboot(api: &Api, _: &Call, args: remote::DomainRebootArgs) 
 
 /// Without flags any way will do; the agent alone is not enough as long as it is not served.
 async fn power_button(domain: &Domain, acpi: u32, flags: u32, reboot: bool) -> error::Result<()> {
-    if !domain.view().is_active() {
-        return Err(super::not_running());
+    let view = domain.view();
+    if !view.is_active() {
+        // libvirt checks in two places, which report under different domains.
+        return Err(if reboot { super::not_running() } else { super::invalid("domain is not running") });
     }
     if flags != 0 && acpi == 0 {
-        return Err(Error::new(From::Qemu, Code::ArgumentUnsupported, "QEMU guest agent is not configured"));
+        return Err(super::no_agent(view.definition()));
     }
     domain.ask(move |actor| Box::pin(actor.press_power_button(reboot))).await
 }

@@ -66,7 +66,20 @@ fn bad_argument(detail: impl Into<String>) -> Error {
     Error::new(From::Qemu, Code::InvalidArg, detail)
 }
 
-/// The error of calls that need a running guest.
+/// The error of calls that need a running guest; libvirt reports it from its domain code.
 fn not_running() -> Error {
-    invalid("domain is not running")
+    Error::new(From::Domain, Code::OperationInvalid, "domain is not running")
 }
+
+/// The error of calls that need the guest agent, which is not served: not configured, or not answering.
+fn no_agent(def: &conf::domain::DomainDef) -> Error {
+    use conf::domain::device::chardev::ChannelTarget;
+    let is_agent = |target: &ChannelTarget| matches!(target, ChannelTarget::Virtio { name: Some(name), .. } if name == AGENT_CHANNEL);
+    if def.devices.channels.iter().any(|channel| is_agent(&channel.target)) {
+        return Error::new(From::Qemu, Code::AgentUnresponsive, "QEMU guest agent is not connected");
+    }
+    Error::new(From::Qemu, Code::ArgumentUnsupported, "QEMU guest agent is not configured")
+}
+
+/// Name of the channel that the guest agent listens on.
+pub(crate) const AGENT_CHANNEL: &str = "org.qemu.guest_agent.0";

@@ -161,8 +161,8 @@ impl Actor {
             State::OFF_CRASHED if guest.ending == Some(State::OFF_CRASHED) => c::VIR_DOMAIN_EVENT_STOPPED_CRASHED,
             _ => c::VIR_DOMAIN_EVENT_STOPPED_FAILED,
         };
-        // The event names the id that has just ended.
-        let told = protocol::remote::NonnullDomain { name: self.name.clone(), uuid: self.uuid.into_bytes(), id: guest.id };
+        // The id has ended with the run.
+        let told = protocol::remote::NonnullDomain { name: self.name.clone(), uuid: self.uuid.into_bytes(), id: -1 };
         if self.persistent.is_none() {
             self.retire();
         }
@@ -183,7 +183,7 @@ impl Actor {
 
     /// The running guest, or libvirt's error that there is none.
     pub(super) fn running(&mut self) -> error::Result<&mut Guest> {
-        self.guest.as_mut().ok_or_else(|| invalid("domain is not running"))
+        self.guest.as_mut().ok_or_else(not_running)
     }
 
     /// The monitor of the running guest.
@@ -280,6 +280,11 @@ impl Actor {
 
 /// The flags of a definition on disk: complete, with secrets (the file is for root alone).
 pub(crate) const STORED: FormatFlags = FormatFlags { inactive: true, secure: true, migratable: false, status: false };
+
+/// The error of requests that need a running guest; libvirt reports it from its domain code.
+pub(super) fn not_running() -> Error {
+    Error::new(error::Domain::Domain, Code::OperationInvalid, "domain is not running")
+}
 
 /// OPERATION_INVALID with this detail.
 pub(super) fn invalid(detail: &str) -> Error {

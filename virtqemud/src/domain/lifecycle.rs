@@ -15,7 +15,7 @@ use crate::process::{self, start};
 use crate::qmp::QmpError;
 use crate::qmp::commands::{Cont, Stop, SystemPowerdown, SystemReset, SystemWakeup};
 
-use super::actor::{Actor, invalid};
+use super::actor::{Actor, invalid, not_running};
 use super::event::Event;
 use super::handle::Domain;
 use super::state::State;
@@ -117,7 +117,8 @@ impl Actor {
     /// Starts a transient domain, or a persistent one from another definition; a transient one is gone when that fails.
     pub async fn create(&mut self, def: Arc<DomainDef>, options: StartOptions) -> error::Result<()> {
         if self.guest.is_some() {
-            return Err(invalid(&format!("domain '{}' is already active", self.name)));
+            let text = format!("domain '{}' is already active", self.name);
+            return Err(Error::new(error::Domain::Domain, Code::OperationInvalid, text));
         }
         let result = self.boot(def, options).await;
         if result.is_err() && self.persistent.is_none() {
@@ -145,11 +146,26 @@ impl Actor {
         }
         self.publish();
         tracing::info!(domain = %self.name, milliseconds = started.elapsed().as_millis(), "domain started");
+        self.tell_agent_is_away();
+        if !options.paused {
+            self.emit(&Event::lifecycle(c::VIR_DOMAIN_EVENT_RESUMED, c::VIR_DOMAIN_EVENT_RESUMED_UNPAUSED));
+        }
         self.emit(&Event::lifecycle(c::VIR_DOMAIN_EVENT_STARTED, c::VIR_DOMAIN_EVENT_STARTED_BOOTED));
         if options.paused {
             self.emit(&Event::lifecycle(c::VIR_DOMAIN_EVENT_SUSPENDED, c::VIR_DOMAIN_EVENT_SUSPENDED_PAUSED));
         }
         Ok(())
+    }
+
+    /// A guest with an agent's channel begins without an agent, which subscribers hear of.
+    fn tell_agent_is_away(&self) {
+        use conf::domain::device::chardev::ChannelTarget;
+        let Some(guest) = &self.guest else { return };
+        let mut targets = guest.def.devices.channels.iter().map(|channel| &channel.target);
+        if targets.any(|target| matches!(target, ChannelTarget::Virtio { name: Some(name), .. } if name == crate::api::AGENT_CHANNEL)) {
+            let state = c::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED;
+            self.emit(&Event::AgentLifecycle(state, c::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED));
+        }
     }
 
     /// Stops the vCPUs.
@@ -212,9 +228,6 @@ impl Actor {
     /// Wakes a guest that sleeps.
     pub async fn wake_up(&mut self) -> error::Result<()> {
         let monitor = self.monitor()?;
-        if !self.state.same(State::ASLEEP) {
-            return Err(invalid("Unable to wake up domain as it is not in the suspended state"));
-        }
         monitor.execute(&SystemWakeup {}).await.map_err(refused)?;
         Ok(())
     }
@@ -241,7 +254,7 @@ impl Actor {
 /// # Errors
 /// OPERATION_INVALID when it does not run; OPERATION_FAILED when the process will not end.
 pub async fn destroy(domain: &Domain, graceful: bool) -> error::Result<()> {
-    let Some(victim) = domain.victim() else { return Err(invalid("domain is not running")) };
+    let Some(victim) = domain.victim() else { return Err(not_running()) };
     victim.request();
     end_process(victim.pid(), Signal::SIGTERM, graceful).await?;
     match domain.ask(|actor| Box::pin(actor.finish_destroy())).await {

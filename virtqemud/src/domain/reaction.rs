@@ -54,15 +54,20 @@ impl Actor {
     /// The machine is off; QEMU waits to be told what that means (it runs with `-no-shutdown`).
     async fn on_shutdown(&mut self, by_guest: Option<bool>) {
         let Some(guest) = &mut self.guest else { return };
-        if guest.victim.is_requested() || guest.ending.is_some() {
+        if guest.ending.is_some() {
             return;
         }
+        let requested = guest.victim.is_requested();
         let detail = match by_guest {
             None => c::VIR_DOMAIN_EVENT_SHUTDOWN_FINISHED,
             Some(true) => c::VIR_DOMAIN_EVENT_SHUTDOWN_GUEST,
             Some(false) => c::VIR_DOMAIN_EVENT_SHUTDOWN_HOST,
         };
         let told = Event::lifecycle(c::VIR_DOMAIN_EVENT_SHUTDOWN, detail);
+        if requested {
+            // Somebody destroys it: subscribers hear what QEMU said, the state will be off in a moment.
+            return self.emit(&told);
+        }
         let restart = guest.fake_reboot || guest.def.lifecycle.on_poweroff == LifecycleAction::Restart;
         if !restart {
             guest.ending = Some(State::OFF_SHUTDOWN);
@@ -209,7 +214,7 @@ impl Actor {
                 && ours
             {
                 *state = Some(wanted);
-                agent = name.as_deref() == Some("org.qemu.guest_agent.0");
+                agent = name.as_deref() == Some(crate::api::AGENT_CHANNEL);
             }
         }
         guest.def = def.into();
