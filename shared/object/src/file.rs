@@ -18,20 +18,31 @@ const TEMPORARY_SUFFIX: &str = ".new";
 /// Writes `bytes` to `path` in one step that is either done, and durable, or not done. The file has exactly `mode` at
 /// the end and never more permissions on the way.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = replace(path, bytes, mode, true)?;
+    sync_folder(folder)
+}
+
+/// As [`write_atomic`] without waiting for the disk: for state that survives our death in the page cache and means nothing
+/// after a reboot (status documents of running objects).
+pub fn write_volatile(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace(path, bytes, mode, false).map(drop)
+}
+
+fn replace<'a>(path: &'a Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<&'a Path> {
     let (folder, temporary) = temporary_name(path)?;
     let written = create_new(&temporary, mode)
         .and_then(|mut file| {
             file.write_all(bytes)?;
             // The umask may have taken bits away at creation.
             file.set_permissions(Permissions::from_mode(mode))?;
-            file.sync_all()
+            if durable { file.sync_all() } else { Ok(()) }
         })
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = written {
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    sync_folder(folder)
+    Ok(folder)
 }
 
 /// Makes `path` a symbolic link to `target` in one step, replacing what was there.

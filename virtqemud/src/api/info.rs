@@ -130,12 +130,9 @@ pub(super) async fn scheduler_type(api: &Api, _: &Call, args: remote::DomainGetS
 }
 
 pub(super) async fn security_label(api: &Api, _: &Call, args: remote::DomainGetSecurityLabelArgs) -> error::Result<remote::DomainGetSecurityLabelRet> {
-    let view = api.find(&args.dom)?.view();
-    let label = match (&api.driver.settings.user, view.is_active()) {
-        (Some(user), true) => format!("+{}:+{}", user.uid, user.gid),
-        _ => String::new(),
-    };
-    Ok(remote::DomainGetSecurityLabelRet { label: super::node::c_string(&label), enforcing: 0 })
+    api.find(&args.dom)?;
+    // Only mandatory models have a label here; libvirt tells DAC's in the XML alone.
+    Ok(remote::DomainGetSecurityLabelRet { label: super::node::c_string(""), enforcing: 0 })
 }
 
 pub(super) async fn has_managed_save(api: &Api, _: &Call, args: remote::DomainHasManagedSaveImageArgs) -> error::Result<remote::DomainHasManagedSaveImageRet> {

@@ -152,6 +152,8 @@ impl Actor {
     pub(super) async fn end(&mut self, off: State) {
         let Some(guest) = self.guest.take() else { return };
         self.domain.clear_victim();
+        self.driver.unhold();
+        process::log::write_end(&self.driver, &self.name, self.uuid.into_bytes(), off.words().1).await;
         process::stop::clean(&self.driver, &guest).await;
         self.state = off;
         let detail = match off {

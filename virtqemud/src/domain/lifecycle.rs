@@ -138,6 +138,7 @@ impl Actor {
             }
         };
         self.guest = Some(guest);
+        self.driver.hold();
         self.state = if options.paused { State::PAUSED } else { State::BOOTED };
         if let Err(e) = self.write_status(false).await {
             self.kill_and_wait(Signal::SIGKILL).await?;

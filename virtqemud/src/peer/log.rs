@@ -37,6 +37,23 @@ pub async fn open(socket: &Path, uuid: [u8; 16], name: &str, path: &Path, trunca
     Ok(LogPipe { pipe: fds.into_iter().next().ok_or_else(missing)?, position: ret.pos })
 }
 
+/// Adds a line.
+///
+/// # Errors
+/// What virtlogd answers.
+pub async fn append(socket: &Path, uuid: [u8; 16], name: &str, path: &Path, message: String) -> error::Result<()> {
+    let connection = ClientConnection::connect(socket).await?;
+    let args = log::DomainAppendLogFileArgs {
+        driver: "qemu".into(),
+        dom: log::Domain { uuid, name: name.to_owned() },
+        path: path.display().to_string(),
+        message,
+        flags: 0,
+    };
+    let _: log::DomainAppendLogFileRet = connection.call(log::PROGRAM, proc::DOMAIN_APPEND_LOG_FILE, &args).await?;
+    Ok(())
+}
+
 /// What has been written since `position`.
 ///
 /// # Errors

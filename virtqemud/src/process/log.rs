@@ -77,12 +77,18 @@ impl RunLog {
     }
 }
 
-/// Writes the entry that says how a run ended.
-pub async fn write_end(driver: &Driver, name: &str, reason: &str) {
+/// Writes the entry that says how a run ended. virtlogd, when it has the file, knows where its end is.
+pub async fn write_end(driver: &Driver, name: &str, uuid: [u8; 16], reason: &str) {
     let (path, line) = (driver.log_file(name), format!("{}: shutting down, reason={reason}\n", timestamp()));
-    let written = host::run_blocking(move || append(&path).and_then(|mut file| file.write_all(line.as_bytes()))).await;
-    if let Err(e) = written {
-        tracing::debug!(domain = name, error = %e, "cannot write to the log");
+    let written = match driver.settings.stdio_handler {
+        StdioHandler::Logd => peer::log::append(&driver.logd_socket(), uuid, name, &path, line).await.map_err(|e| e.to_string()),
+        StdioHandler::File => {
+            let written = host::run_blocking(move || append(&path).and_then(|mut file| file.write_all(line.as_bytes()))).await;
+            written.map_err(|e| e.to_string())
+        }
+    };
+    if let Err(error) = written {
+        tracing::warn!(domain = name, error, "cannot write to the log");
     }
 }
 

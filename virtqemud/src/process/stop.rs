@@ -1,12 +1,11 @@
 //! Gives back what a run of a guest took from the host. Repeatable; every step is tried.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use conf::domain::DomainDef;
 use conf::domain::device::graphics::Graphics;
 use host::run_blocking;
-use object::file;
 
 use crate::domain::guest::{Guest, RunFolders};
 use crate::driver::Driver;
@@ -46,12 +45,19 @@ pub async fn clean_remains(driver: &Driver, remains: Remains) {
                 tracing::warn!(domain = %name, path = %path.display(), error = %e, "cannot give the file back to its owner");
             }
         }
-        let done = folders.remove().and_then(|()| file::remove_durable(&pid)).and_then(|_| file::remove_durable(&status));
+        let done = folders.remove().and_then(|()| remove(&pid)).and_then(|()| remove(&status));
         if let Err(e) = done {
             tracing::warn!(domain = %name, error = %e, "cannot remove files of the ended guest");
         }
     })
     .await;
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 async fn release_networks(driver: &Driver, def: &DomainDef) {
