@@ -4,7 +4,8 @@ use protocol::{qemu, remote};
 use rpc::Call;
 
 use super::Api;
-use super::{block, connect, console, define, events, info, interface, life, list, metadata, node, stats, tune, xml_desc};
+use super::{block, connect, console, define, device, events, idle, info, interface, life, list, metadata, node};
+use super::{parameters, pin, rename, stats, tune, xml_desc};
 
 /// `method(Args) -> Ret = module::function;` for each procedure; `method() -> Ret` for those without arguments.
 macro_rules! serve {
@@ -85,6 +86,51 @@ serve! { remote:
     domain_set_memory_flags(DomainSetMemoryFlagsArgs) -> () = tune::set_memory_flags;
     domain_set_vcpus(DomainSetVcpusArgs) -> () = tune::set_vcpus;
     domain_set_vcpus_flags(DomainSetVcpusFlagsArgs) -> () = tune::set_vcpus_flags;
+
+    domain_rename(DomainRenameArgs) -> remote::DomainRenameRet = rename::rename;
+    domain_attach_device(DomainAttachDeviceArgs) -> () = device::attach;
+    domain_attach_device_flags(DomainAttachDeviceFlagsArgs) -> () = device::attach_flags;
+    domain_detach_device_flags(DomainDetachDeviceFlagsArgs) -> () = device::detach_flags;
+    domain_update_device_flags(DomainUpdateDeviceFlagsArgs) -> () = device::update_flags;
+
+    domain_get_memory_parameters(DomainGetMemoryParametersArgs) -> remote::DomainGetMemoryParametersRet = parameters::memory;
+    domain_set_memory_parameters(DomainSetMemoryParametersArgs) -> () = parameters::set_memory;
+    domain_get_blkio_parameters(DomainGetBlkioParametersArgs) -> remote::DomainGetBlkioParametersRet = parameters::blkio;
+    domain_set_blkio_parameters(DomainSetBlkioParametersArgs) -> () = parameters::set_blkio;
+    domain_get_block_io_tune(DomainGetBlockIoTuneArgs) -> remote::DomainGetBlockIoTuneRet = parameters::io_tune;
+    domain_set_block_io_tune(DomainSetBlockIoTuneArgs) -> () = parameters::set_io_tune;
+    domain_get_numa_parameters(DomainGetNumaParametersArgs) -> remote::DomainGetNumaParametersRet = parameters::numa;
+    domain_set_numa_parameters(DomainSetNumaParametersArgs) -> () = parameters::set_numa;
+    domain_get_scheduler_parameters(DomainGetSchedulerParametersArgs) -> remote::DomainGetSchedulerParametersRet = parameters::scheduler;
+    domain_get_scheduler_parameters_flags(DomainGetSchedulerParametersFlagsArgs) -> remote::DomainGetSchedulerParametersFlagsRet = parameters::scheduler_flags;
+    domain_set_scheduler_parameters(DomainSetSchedulerParametersArgs) -> () = parameters::set_scheduler;
+    domain_set_scheduler_parameters_flags(DomainSetSchedulerParametersFlagsArgs) -> () = parameters::set_scheduler_flags;
+    domain_get_interface_parameters(DomainGetInterfaceParametersArgs) -> remote::DomainGetInterfaceParametersRet = parameters::interface;
+    domain_get_vcpu_pin_info(DomainGetVcpuPinInfoArgs) -> remote::DomainGetVcpuPinInfoRet = pin::vcpu_pins;
+    domain_pin_vcpu_flags(DomainPinVcpuFlagsArgs) -> () = pin::pin_vcpu;
+    domain_get_emulator_pin_info(DomainGetEmulatorPinInfoArgs) -> remote::DomainGetEmulatorPinInfoRet = pin::emulator_pin;
+    domain_pin_emulator(DomainPinEmulatorArgs) -> () = pin::pin_emulator;
+    domain_get_iothread_info(DomainGetIothreadInfoArgs) -> remote::DomainGetIothreadInfoRet = pin::iothreads;
+    domain_add_iothread(DomainAddIothreadArgs) -> () = pin::add_iothread;
+    domain_del_iothread(DomainDelIothreadArgs) -> () = pin::delete_iothread;
+
+    domain_save(DomainSaveArgs) -> () = idle::save;
+    domain_save_flags(DomainSaveFlagsArgs) -> () = idle::save_flags;
+    domain_managed_save(DomainManagedSaveArgs) -> () = idle::managed_save;
+    domain_core_dump(DomainCoreDumpArgs) -> () = idle::core_dump;
+    domain_core_dump_with_format(DomainCoreDumpWithFormatArgs) -> () = idle::core_dump_format;
+    domain_get_fsinfo(DomainGetFsinfoArgs) -> remote::DomainGetFsinfoRet = idle::file_systems;
+    domain_get_time(DomainGetTimeArgs) -> remote::DomainGetTimeRet = idle::time;
+    domain_get_guest_info(DomainGetGuestInfoArgs) -> remote::DomainGetGuestInfoRet = idle::guest_info;
+    domain_authorized_ssh_keys_get(DomainAuthorizedSshKeysGetArgs) -> remote::DomainAuthorizedSshKeysGetRet = idle::ssh_keys;
+    domain_abort_job(DomainAbortJobArgs) -> () = idle::abort_job;
+    domain_get_block_job_info(DomainGetBlockJobInfoArgs) -> remote::DomainGetBlockJobInfoRet = idle::block_job_info;
+    domain_snapshot_num(DomainSnapshotNumArgs) -> remote::DomainSnapshotNumRet = idle::snapshot_count;
+    domain_list_all_snapshots(DomainListAllSnapshotsArgs) -> remote::DomainListAllSnapshotsRet = idle::snapshots;
+    domain_has_current_snapshot(DomainHasCurrentSnapshotArgs) -> remote::DomainHasCurrentSnapshotRet = idle::has_current_snapshot;
+    domain_list_all_checkpoints(DomainListAllCheckpointsArgs) -> remote::DomainListAllCheckpointsRet = idle::checkpoints;
+    domain_managed_save_get_xml_desc(DomainManagedSaveGetXmlDescArgs) -> remote::DomainManagedSaveGetXmlDescRet = idle::managed_save_xml;
+    domain_get_launch_security_info(DomainGetLaunchSecurityInfoArgs) -> remote::DomainGetLaunchSecurityInfoRet = idle::launch_security;
 
     domain_get_block_info(DomainGetBlockInfoArgs) -> remote::DomainGetBlockInfoRet = block::block_info;
     domain_block_stats(DomainBlockStatsArgs) -> remote::DomainBlockStatsRet = block::block_stats;

@@ -38,7 +38,7 @@ pub(super) fn counters(name: &str) -> std::io::Result<remote::DomainInterfaceSta
     })
 }
 
-fn find<'a>(def: &'a DomainDef, device: &str) -> Option<&'a InterfaceDef> {
+pub(super) fn find<'a>(def: &'a DomainDef, device: &str) -> Option<&'a InterfaceDef> {
     let mac = device.to_ascii_lowercase();
     def.devices.interfaces.iter().find(|i| i.target.as_deref() == Some(device) || i.mac.to_string() == mac)
 }

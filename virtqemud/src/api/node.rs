@@ -14,6 +14,16 @@ pub(super) async fn info(_: &Api, _: &Call) -> error::Result<remote::NodeGetInfo
     Ok(host::run_blocking(|| document::node_info(&HostFacts::read())).await)
 }
 
+/// How many processors this machine may have.
+pub(super) fn cpu_count() -> usize {
+    last_present() + 1
+}
+
+fn last_present() -> usize {
+    let present = fs::read_to_string("/sys/devices/system/cpu/present").unwrap_or_else(|_| "0".into());
+    present.trim().rsplit(['-', ',']).next().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// Numbers of the processors that are online.
 fn online() -> Vec<usize> {
     let text = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_else(|_| "0".into());
@@ -40,8 +50,7 @@ pub(super) async fn free_memory(_: &Api, _: &Call) -> error::Result<remote::Node
 
 pub(super) async fn cpu_map(_: &Api, _: &Call, args: remote::NodeGetCpuMapArgs) -> error::Result<remote::NodeGetCpuMapRet> {
     check_flags("virHostCPUGetMap", args.flags, 0)?;
-    let present = fs::read_to_string("/sys/devices/system/cpu/present").unwrap_or_else(|_| "0".into());
-    let last = present.trim().rsplit(['-', ',']).next().and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+    let last = last_present();
     let online = online();
     let mut cpumap = vec![0u8; last / 8 + 1];
     for cpu in online.iter().filter(|cpu| **cpu <= last) {

@@ -16,14 +16,14 @@ const AFFECT: u32 = c::VIR_DOMAIN_AFFECT_LIVE | c::VIR_DOMAIN_AFFECT_CONFIG;
 
 /// Which definitions a change is for.
 #[derive(Debug, Clone, Copy)]
-struct Target {
-    live: bool,
-    config: bool,
+pub(super) struct Target {
+    pub(super) live: bool,
+    pub(super) config: bool,
 }
 
 impl Target {
     /// No flag means the running guest, or the stored definition when nothing runs.
-    fn of(view: &DomainView, flags: u32) -> error::Result<Target> {
+    pub(super) fn of(view: &DomainView, flags: u32) -> error::Result<Target> {
         let (mut live, mut config) = (flags & c::VIR_DOMAIN_AFFECT_LIVE != 0, flags & c::VIR_DOMAIN_AFFECT_CONFIG != 0);
         if !live && !config {
             (live, config) = (view.is_active(), !view.is_active());

@@ -301,6 +301,59 @@ impl Actor {
         Ok(DomainDef::clone(stored))
     }
 
+    /// Makes one change to the stored definition.
+    pub(crate) async fn edit<F>(&mut self, change: F) -> error::Result<()>
+    where
+        F: FnOnce(&mut DomainDef) -> error::Result<()> + Send,
+    {
+        let mut def = self.stored_def()?;
+        change(&mut def)?;
+        self.store(def).await
+    }
+
+    /// Replaces the stored definition if it is still `old`.
+    pub(crate) async fn replace(&mut self, old: Arc<DomainDef>, new: DomainDef) -> error::Result<()> {
+        if !self.persistent.as_ref().is_some_and(|now| Arc::ptr_eq(now, &old)) {
+            return Err(Error::new(error::Domain::Qemu, Code::OperationFailed, "the definition was changed by somebody else meanwhile"));
+        }
+        self.store(new).await
+    }
+
+    /// Gives the domain another name.
+    pub(crate) async fn rename(&mut self, name: String) -> error::Result<()> {
+        if self.guest.is_some() {
+            return Err(invalid("cannot rename active domain"));
+        }
+        let mut def = self.stored_def()?;
+        let taken = |_| invalid(&format!("domain with name '{name}' already exists"));
+        self.driver.domains.rename(&self.uuid, &name).map_err(taken)?;
+        let old = std::mem::replace(&mut self.name, name.clone());
+        def.name = name;
+        let def = Arc::new(def);
+        let written = self.write_definition(&def).await;
+        let marked = self.autostart;
+        let done = match written {
+            Ok(()) if marked => self.write_autostart(true).await,
+            other => other,
+        };
+        if let Err(e) = done {
+            self.name.clone_from(&old);
+            self.driver.domains.rename(&self.uuid, &old).map_err(|_| invalid("the old name is taken"))?;
+            return Err(e);
+        }
+        let told = self.domain.view().wire();
+        self.driver.emit(&told, &Event::lifecycle(c::VIR_DOMAIN_EVENT_UNDEFINED, c::VIR_DOMAIN_EVENT_UNDEFINED_RENAMED));
+        let (definition, link) = (self.driver.definition_file(&old), self.driver.autostart_link(&old));
+        let removed = run_blocking(move || file::remove_durable(&link).and_then(|_| file::remove_durable(&definition))).await;
+        if let Err(e) = removed {
+            tracing::error!(domain = %self.name, error = %e, "cannot remove the definition under the old name '{old}'");
+        }
+        self.persistent = Some(def);
+        self.publish();
+        self.emit(&Event::lifecycle(c::VIR_DOMAIN_EVENT_DEFINED, c::VIR_DOMAIN_EVENT_DEFINED_RENAMED));
+        Ok(())
+    }
+
     /// Changes title, description or a foreign element.
     pub(crate) async fn set_metadata(&mut self, change: crate::api::MetadataChange, live: bool, config: bool) -> error::Result<()> {
         if config {
