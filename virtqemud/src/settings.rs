@@ -60,6 +60,8 @@ pub struct Settings {
     pub display_ports: (u16, u16),
     /// QEMU filters its system calls.
     pub sandbox: bool,
+    /// SPICE is encrypted.
+    pub spice_tls: bool,
     /// Guest memory goes into core dumps.
     pub dump_guest_core: bool,
 }
@@ -92,6 +94,7 @@ impl Settings {
             spice_listen: file.string("spice_listen")?.unwrap_or_else(|| "127.0.0.1".into()),
             display_ports: ports(&file)?,
             sandbox: file.int("seccomp_sandbox")?.unwrap_or(-1) != 0,
+            spice_tls: file.bool("spice_tls")?.unwrap_or(false),
             dump_guest_core: file.bool("dump_guest_core")?.unwrap_or(false),
         })
     }

@@ -13,7 +13,8 @@ use crate::capability::domain_capabilities::{self, DISABLE_DEPRECATED_FEATURES, 
 use crate::capability::host::HostFacts;
 use crate::capability::{VirtType, cache, document, firmware};
 use crate::command::{self, LaunchInputs};
-use crate::process::start;
+use crate::document::host_arch;
+use crate::process::start::search_path;
 
 /// Limit of a guest without KVM, and of one whose kind is not told.
 const TCG_VCPUS_MAX: i32 = 16;
@@ -98,24 +99,15 @@ pub(super) async fn xml_to_native(api: &Api, _: &Call, args: remote::ConnectDoma
         return Err(bad_argument(format!("unsupported config type {}", args.native_format)));
     }
     let mut def = define::parse(api, &args.domain_xml, false).await?;
-    let capability = start::emulator(&api.driver, &def).await?;
+    let capability = api.driver.emulator(def.devices.emulator.as_deref(), &def.os.arch).await?;
     command::prepare(&mut def, &capability)?;
     let folders = &api.driver.folders;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (lib, run) = (folders.lib.display().to_string(), folders.state.display().to_string());
-    let path = start::search_path();
+    let path = search_path();
     let inputs = LaunchInputs::shown(&lib, &run, &def.name, &path, i64::try_from(now).unwrap_or(i64::MAX), 0);
     let plan = command::plan(&def, &capability, &inputs)?;
     Ok(remote::ConnectDomainXmlToNativeRet { native_config: command::native::text(&plan) })
-}
-
-/// libvirt's name of this machine's architecture.
-fn host_arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86" => "i686",
-        "powerpc64" => "ppc64le",
-        other => other,
-    }
 }
 
 fn kvm_vcpus_max() -> u32 {

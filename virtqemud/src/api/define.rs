@@ -11,7 +11,6 @@ use rpc::Call;
 use uuid::Uuid;
 
 use super::{Api, check_flags};
-use crate::definition;
 use crate::domain::actor::Actor;
 use crate::domain::handle::Domain;
 
@@ -25,7 +24,7 @@ const UNDEFINE_FLAGS: u32 = c::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
 
 /// Reads a document as the driver understands it.
 pub(super) async fn parse(api: &Api, xml: &str, _validate: bool) -> error::Result<DomainDef> {
-    definition::parse(&api.driver.emulators, xml).await
+    api.driver.parse(xml).await
 }
 
 /// Finds the domain of a definition or makes one; true when it is new.

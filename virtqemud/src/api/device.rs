@@ -13,7 +13,6 @@ use rpc::Call;
 
 use super::tune::Target;
 use super::{Api, bad_argument, check_flags, invalid};
-use crate::definition;
 use crate::domain::actor::STORED;
 use crate::domain::handle::Domain;
 
@@ -33,7 +32,7 @@ pub(super) async fn attach_flags(api: &Api, _: &Call, args: remote::DomainAttach
     {
         return Err(invalid(format!("target {target} already exists")));
     }
-    let def = definition::parse(&api.driver.emulators, &document).await?;
+    let def = api.driver.parse(&document).await?;
     // Somebody may have changed it meanwhile: then his change would be lost.
     domain.ask(move |actor| Box::pin(actor.replace(stored, def))).await
 }

@@ -18,7 +18,6 @@ use nix::sys::signal::Signal;
 use object::{autostart, file};
 use uuid::Uuid;
 
-use crate::definition;
 use crate::driver::Driver;
 use crate::process::stop::{self, Remains};
 use crate::process::live;
@@ -72,7 +71,7 @@ async fn read(path: PathBuf) -> error::Result<String> {
 
 async fn load_definition(driver: &Arc<Driver>, name: &str, path: PathBuf) -> error::Result<()> {
     let text = read(path.clone()).await?;
-    let def = definition::load(&driver.emulators, &text).await?;
+    let def = driver.load_stored(&text).await?;
     if def.name != name {
         let detail = format!("Domain config filename '{}' does not match domain name '{}'", path.display(), def.name);
         return Err(Error::new(error::Domain::Qemu, Code::InternalError, detail));
@@ -95,7 +94,7 @@ async fn recover(driver: &Arc<Driver>, name: &str, path: PathBuf) -> error::Resu
     let missing = || Error::new(error::Domain::Qemu, Code::InternalError, "status document has no domain");
     let source = document.root().child("domain").ok_or_else(missing)?.source().to_owned();
     drop(document);
-    let def = definition::load_live(&driver.emulators, &source).await?;
+    let def = driver.load_live(&source).await?;
     let id = def.id.unwrap_or(0);
     driver.note_id(id);
     if def.name != name {

@@ -75,7 +75,7 @@ struct Running {
 /// # Errors
 /// Why it cannot be started; nothing is left behind then.
 pub async fn start(driver: &Arc<Driver>, domain: &Domain, stored: &DomainDef, options: StartOptions) -> error::Result<Guest> {
-    let capability = emulator(driver, stored).await?;
+    let capability = driver.emulator(stored.devices.emulator.as_deref(), &stored.os.arch).await?;
     let id = driver.next_id();
     let mut run = Run {
         id,
@@ -100,14 +100,6 @@ pub async fn start(driver: &Arc<Driver>, domain: &Domain, stored: &DomainDef, op
             Err(e)
         }
     }
-}
-
-pub async fn emulator(driver: &Driver, def: &DomainDef) -> error::Result<Arc<Capability>> {
-    let found = match &def.devices.emulator {
-        Some(path) => driver.emulators.get(path.as_ref()).await,
-        None => driver.emulators.for_arch(&def.os.arch).await,
-    };
-    Ok(found?)
 }
 
 async fn steps(driver: &Arc<Driver>, domain: &Domain, run: &mut Run, capability: &Capability, options: StartOptions) -> error::Result<Guest> {
