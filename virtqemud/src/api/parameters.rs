@@ -343,7 +343,7 @@ pub(super) async fn interface(api: &Api, _: &Call, args: remote::DomainGetInterf
     let view = api.find(&args.dom)?.view();
     let def = info::pick(&view, args.flags)?;
     let bandwidth = match super::interface::find(def, &args.device) {
-        Some(interface) => interface.bandwidth.clone().unwrap_or_default(),
+        Some(interface) => interface.bandwidth.unwrap_or_default(),
         None if args.device.is_empty() && args.nparams == 0 => Default::default(),
         None => return Err(bad_argument(format!("Can't find device {}", args.device))),
     };

@@ -61,8 +61,7 @@ async fn memory(domain: &Domain, kib: u64, flags: u32) -> error::Result<()> {
 }
 
 pub(super) async fn set_vcpus(api: &Api, _: &Call, args: remote::DomainSetVcpusArgs) -> error::Result<()> {
-    let count = u32::try_from(args.nvcpus).map_err(|_| bad_argument("nvcpus must be positive"))?;
-    vcpus(&api.find(&args.dom)?, count, c::VIR_DOMAIN_AFFECT_LIVE).await
+    vcpus(&api.find(&args.dom)?, args.nvcpus, c::VIR_DOMAIN_AFFECT_LIVE).await
 }
 
 pub(super) async fn set_vcpus_flags(api: &Api, _: &Call, args: remote::DomainSetVcpusFlagsArgs) -> error::Result<()> {

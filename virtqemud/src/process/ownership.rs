@@ -158,7 +158,7 @@ mod tests {
         std::os::unix::fs::chown(&path, Some(ann.uid), Some(ann.gid)).unwrap();
         let now = || owner_of(&open(&path).unwrap().unwrap()).unwrap();
         take(&path, qemu, true).unwrap();
-        if xattr::get(&open(&path).unwrap().unwrap(), USERS).is_err() {
+        if xattr::get(open(&path).unwrap().unwrap(), USERS).is_err() {
             return eprintln!("skipped: needs trusted attributes");
         }
         take(&path, qemu, true).unwrap();
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(now(), ann);
         give_back(&path, true).unwrap();
         assert_eq!(now(), ann, "nobody used it");
-        assert!(xattr::get(&open(&path).unwrap().unwrap(), OWNER).unwrap().is_none());
+        assert!(xattr::get(open(&path).unwrap().unwrap(), OWNER).unwrap().is_none());
     }
 
     #[test]

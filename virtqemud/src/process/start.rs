@@ -171,6 +171,7 @@ fn inputs(driver: &Driver, run: &Run, monitor: i32, interfaces: Vec<InterfaceFds
         monitor: Endpoint::Fd(monitor),
         interfaces,
         fds,
+        secrets: BTreeMap::new(),
         vnc_listen: driver.settings.vnc_listen.clone(),
         spice_listen: driver.settings.spice_listen.clone(),
         chardev_tls_dir: None,
