@@ -64,18 +64,18 @@ fn stored(api: &Api, dom: &remote::NonnullDomain, flags: u32) -> error::Result<D
 }
 
 fn element_name(xml: &str) -> error::Result<String> {
-    Ok(xml::parse(xml, "device_definition")?.root().name().to_owned())
+    Ok(xml::parse(xml)?.root().name().to_owned())
 }
 
 fn disk_target(xml: &str) -> error::Result<Option<String>> {
-    let document = xml::parse(xml, "device_definition")?;
+    let document = xml::parse(xml)?;
     let root = document.root();
     Ok(root.is("disk").then(|| root.child("target").and_then(|target| target.string("dev"))).flatten())
 }
 
 /// The stored document with one more device at the end of its devices.
 fn with_device(def: &DomainDef, device: &str) -> error::Result<String> {
-    let device = xml::parse(device, "device_definition")?.root().source().to_owned();
+    let device = xml::parse(device)?.root().source().to_owned();
     let mut document = def.format(STORED);
     let end = document.rfind("</devices>").ok_or_else(|| Error::new(From::Qemu, Code::InternalError, "definition has no devices"))?;
     document.insert_str(end, &device);
@@ -84,7 +84,7 @@ fn with_device(def: &DomainDef, device: &str) -> error::Result<String> {
 
 /// The devices of a document that holds this one alone.
 fn alone(_api: &Api, device: &str) -> error::Result<DomainDef> {
-    let device = xml::parse(device, "device_definition")?.root().source().to_owned();
+    let device = xml::parse(device)?.root().source().to_owned();
     let document = format!(
         "<domain type='qemu'><name>device</name><memory>1</memory><os><type arch='x86_64'>hvm</type></os><devices>{device}</devices></domain>"
     );

@@ -89,7 +89,7 @@ fn enter(driver: &Arc<Driver>, def: Arc<DomainDef>, persistent: bool, marked: bo
 
 async fn recover(driver: &Arc<Driver>, name: &str, path: PathBuf) -> error::Result<()> {
     let text = read(path).await?;
-    let document = xml::parse(&text, "domain_status")?;
+    let document = xml::parse(&text)?;
     let status = Status::parse(document.root())?;
     let missing = || Error::new(error::Domain::Qemu, Code::InternalError, "status document has no domain");
     let source = document.root().child("domain").ok_or_else(missing)?.source().to_owned();

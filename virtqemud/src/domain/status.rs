@@ -142,7 +142,7 @@ mod tests {
             owned: vec!["/a b/<'disk'>".into()],
         };
         let text = status.format("<domain type='kvm'>\n  <name>g</name>\n</domain>\n");
-        let document = xml::parse(&text, "status").unwrap();
+        let document = xml::parse(&text).unwrap();
         assert_eq!(Status::parse(document.root()).unwrap(), status);
         assert_eq!(document.root().child("domain").unwrap().child_text("name").as_deref(), Some("g"));
     }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         for text in ["<x/>", "<domstatus state='running' pid='1'/>", "<domstatus state='running' pid='0'><process start='1' boot='x'/></domstatus>"] {
-            let document = xml::parse(text, "status").unwrap();
+            let document = xml::parse(text).unwrap();
             assert!(Status::parse(document.root()).is_err(), "{text}");
         }
     }
