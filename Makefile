@@ -54,6 +54,7 @@ install: build
 	    $(INSTALL) -m 0644 "docs/man/$$daemon.8" "$(DESTDIR)$(MANDIR)/man8/$$daemon.8" || exit 1; \
 	done
 	$(INSTALL) -m 0755 "$(BUILD)/libvirt_leaseshelper" "$(DESTDIR)$(LIBEXECDIR)/libvirt_leaseshelper"
+	$(INSTALL) -D -m 0644 virtnetworkd/share/default.xml "$(DESTDIR)$(PREFIX)/share/libvirt/networks/default.xml"
 	for unit in systemd/*.service systemd/*.socket; do \
 	    to="$(DESTDIR)$(UNITDIR)/$${unit##*/}"; \
 	    sed 's#/usr/sbin/virt#$(SBINDIR)/virt#' "$$unit" >"$$to" && chmod 0644 "$$to" || exit 1; \

@@ -374,7 +374,7 @@ fn what_is_in_use_is_refused_and_left_alone() {
     host.ok("ip link add mine type bridge");
     host.ok("ip addr add 10.77.0.1/24 dev mine");
     host.ok("ip link set mine up");
-    let before = host.ok("ip -o addr");
+    let before = host.ok("ip -4 -o addr");
     let cases = [
         ("<bridge name='tbr0'/><ip address='10.77.0.9' prefix='24'/>", "Network is already in use by interface mine"),
         (
@@ -401,7 +401,7 @@ fn what_is_in_use_is_refused_and_left_alone() {
         assert_eq!(host.traces(), "", "{body}");
         assert_eq!(host.virsh("net-list --all"), "", "{body}");
     }
-    assert_eq!(host.ok("ip -o addr"), before);
+    assert_eq!(host.ok("ip -4 -o addr"), before);
     // rules of others stay, whatever ours do
     host.ok("nft add table ip theirs");
     let document = host.document("default", NAT);
