@@ -8,7 +8,7 @@ use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::info::{Address, DeviceInfo};
 use error::Result;
 
-use super::{iterate, machine};
+use super::iterate;
 use super::pci::xml_error;
 
 /// Where libvirt begins for each kind of device; further ones follow in steps of 0x1000.
@@ -20,9 +20,6 @@ const STEP: u64 = 0x1000;
 
 /// Gives a register to each device of the virtual I/O bus.
 pub fn assign(def: &mut DomainDef) -> Result<()> {
-    if !machine::is_pseries(def) {
-        return Ok(());
-    }
     let mut taken = BTreeSet::new();
     iterate::each(def, |info, _| {
         if let Some(Address::SpaprVio(Some(register))) = &info.address

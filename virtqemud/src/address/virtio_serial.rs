@@ -32,7 +32,9 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
         }
     }
     let mut added = Vec::new();
-    for console in def.devices.consoles.iter_mut().filter(|c| c.target == Some(ConsoleType::Virtio)) {
+    // a console without an address keeps none: QEMU finds it a port
+    let placed = |info: &DeviceInfo| matches!(info.address, Some(Address::VirtioSerial(_)));
+    for console in def.devices.consoles.iter_mut().filter(|c| c.target == Some(ConsoleType::Virtio) && placed(&c.info)) {
         complete(&mut console.info, &mut ports, true, &mut added)?;
     }
     for channel in def.devices.channels.iter_mut().filter(|c| matches!(c.target, ChannelTarget::Virtio { .. })) {

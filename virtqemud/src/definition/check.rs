@@ -3,6 +3,7 @@
 use conf::domain::DomainDef;
 use conf::domain::device::chardev::{Chardev, ChardevSource, TcpProtocol};
 use conf::domain::device::console::{SerialModel, SerialType};
+use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::graphics::{Graphics, GraphicsKind};
 use conf::domain::device::hostdev::{HostdevSource, MdevModel};
 use conf::domain::device::info::DeviceInfo;
@@ -22,6 +23,31 @@ pub(super) fn acpi(def: &DomainDef) -> Result<()> {
     if def.features.acpi && !offers {
         let name = def.os.machine.as_deref().unwrap_or("");
         return Err(unsupported(format!("machine type '{name}' does not support ACPI")));
+    }
+    Ok(())
+}
+
+/// What would make no sense to find addresses for.
+pub(super) fn before_addresses(def: &DomainDef) -> Result<()> {
+    for controller in def.devices.controllers.iter().filter(|c| c.kind == ControllerKind::Pci) {
+        let fits = match controller.model {
+            Some(ControllerModel::PcieExpanderBus) => machine::is_q35(def) || machine::is_arm_virt(def),
+            Some(ControllerModel::PciExpanderBus) => machine::is_i440fx(def),
+            _ => true,
+        };
+        if let (false, Some(model)) = (fits, controller.model) {
+            return Err(unsupported(format!("{model} controllers are not supported with this machine type")));
+        }
+    }
+    if let Some(iommu) = &def.devices.iommu {
+        let (fits, place) = match iommu.model {
+            IommuModel::Intel => (machine::is_q35(def), "Q35 machines"),
+            IommuModel::Smmuv3 => (machine::is_arm_virt(def), "ARM Virt machines"),
+            IommuModel::Virtio => (machine::is_q35(def) || machine::is_arm_virt(def), "Q35 and ARM Virt machines"),
+        };
+        if !fits {
+            return Err(unsupported(format!("IOMMU device: '{}' is only supported with {place}", iommu.model)));
+        }
     }
     Ok(())
 }
@@ -213,16 +239,6 @@ fn rest(def: &DomainDef) -> Result<()> {
     for shmem in &def.devices.shmems {
         if shmem.size.is_some_and(|s| s > 0 && (!s.is_power_of_two() || s < 1 << 20)) {
             return Err(xml_error("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)"));
-        }
-    }
-    if let Some(iommu) = &def.devices.iommu {
-        let (fits, place) = match iommu.model {
-            IommuModel::Intel => (machine::is_q35(def), "Q35 machines"),
-            IommuModel::Smmuv3 => (machine::is_arm_virt(def), "ARM Virt machines"),
-            IommuModel::Virtio => (machine::is_q35(def) || machine::is_arm_virt(def), "Q35 and ARM Virt machines"),
-        };
-        if !fits {
-            return Err(unsupported(format!("IOMMU device: '{}' is only supported with {place}", iommu.model)));
         }
     }
     if def.devices.graphics.iter().filter(|g| g.kind() == GraphicsKind::Vnc).count() > 1 {

@@ -7,7 +7,7 @@ use conf::domain::device::panic::{PanicDef, PanicModel};
 use conf::domain::device::watchdog::{WatchdogAction, WatchdogDef, WatchdogModel};
 use error::Result;
 
-use super::{Facts, unsupported};
+use super::{Facts, unsupported, xml_error};
 use crate::address::machine;
 
 /// What a machine type brings.
@@ -53,7 +53,7 @@ impl Defaults {
 }
 
 /// Adds the devices of the machine type that the document does not mention.
-pub(super) fn add_defaults(def: &mut DomainDef, facts: &Facts<'_>) {
+pub(super) fn add_defaults(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
     let defaults = Defaults::of(def);
     let has = |def: &DomainDef, kind| def.devices.controllers.iter().any(|c| c.kind == kind);
     if defaults.usb && !has(def, ControllerKind::Usb) {
@@ -64,10 +64,18 @@ pub(super) fn add_defaults(def: &mut DomainDef, facts: &Facts<'_>) {
     if defaults.sata && !def.devices.controllers.iter().any(|c| c.kind == ControllerKind::Sata && c.number() == 0) {
         def.devices.insert_controller(ControllerDef::new(ControllerKind::Sata, Some(0), None));
     }
-    if let Some(root) = defaults.root
-        && !def.devices.controllers.iter().any(|c| c.kind == ControllerKind::Pci && c.index == Some(0))
-    {
-        def.devices.insert_controller(ControllerDef::new(ControllerKind::Pci, Some(0), Some(root)));
+    if let Some(root) = defaults.root {
+        let given = def.devices.controllers.iter().find(|c| c.kind == ControllerKind::Pci && c.index == Some(0));
+        match given.map(|c| c.model) {
+            None => def.devices.insert_controller(ControllerDef::new(ControllerKind::Pci, Some(0), Some(root))),
+            Some(model) if model != Some(root) => {
+                let model = model.map_or("", xml::Vocabulary::word);
+                return Err(xml_error(format!(
+                    "The PCI controller with index='0' must be model='{root}' for this machine type, but model='{model}' was found instead"
+                )));
+            }
+            Some(_) => {}
+        }
     }
     if defaults.balloon && def.devices.memballoon.is_none() {
         def.devices.memballoon = Some(MemballoonDef::new(MemballoonModel::Virtio));
@@ -81,6 +89,7 @@ pub(super) fn add_defaults(def: &mut DomainDef, facts: &Facts<'_>) {
             def.devices.panics.push(PanicDef { model: Some(model), info: Default::default() });
         }
     }
+    Ok(())
 }
 
 /// Model of a USB controller that nobody asked for: `Some(None)` leaves it to the machine, `None` adds nothing.
@@ -98,6 +107,10 @@ pub(super) fn settle(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
         let controller = &def.devices.controllers[at];
         let model = match controller.kind {
             ControllerKind::Scsi if matches!(controller.model, None | Some(ControllerModel::Auto)) => Some(default_scsi(def, facts)?),
+            // a mainframe's USB controller is off unless it was put somewhere
+            ControllerKind::Usb if controller.model.is_none() && machine::is_s390(def) => {
+                Some(ControllerModel::None).filter(|_| controller.info.address.is_none())
+            }
             ControllerKind::Usb if controller.model.is_none() => Some(default_usb(def, facts)?),
             _ => controller.model,
         };
@@ -150,9 +163,7 @@ fn default_usb(def: &DomainDef, facts: &Facts<'_>) -> Result<ControllerModel> {
     let first = |choices: &[(&str, ControllerModel)]| choices.iter().find(|(name, _)| has(name)).map(|(_, model)| *model);
     let xhci = [("qemu-xhci", ControllerModel::QemuXhci), ("nec-usb-xhci", ControllerModel::NecXhci)];
     let uhci = [("piix3-usb-uhci", ControllerModel::Piix3Uhci)];
-    let found = if machine::is_s390(def) {
-        first(&xhci).or(Some(ControllerModel::None))
-    } else if machine::is_pseries(def) {
+    let found = if machine::is_pseries(def) {
         first(&xhci).or_else(|| first(&[("pci-ohci", ControllerModel::PciOhci)]))
     } else if machine::is_arm_virt(def) || machine::is_riscv_virt(def) || machine::is_loongarch_virt(def) {
         first(&xhci).or_else(|| first(&uhci))

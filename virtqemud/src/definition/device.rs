@@ -4,9 +4,9 @@ use conf::domain::DomainDef;
 use conf::domain::device::audio::{AudioDef, AudioKind};
 use conf::domain::device::chardev::Chardev;
 use conf::domain::device::console::{ChannelTarget, ConsoleType, SerialModel, SerialType};
-use conf::domain::device::graphics::{Graphics, GraphicsKind};
-use conf::domain::device::hostdev::{HostdevDriverName, HostdevSource};
-use conf::domain::device::info::{Address, AddressKind, CcidAddress, VirtioSerialAddress};
+use conf::domain::device::filesystem::AccessMode;
+use conf::domain::device::graphics::{Graphics, GraphicsKind, Listen, ListenKind};
+use conf::domain::device::info::{Address, AddressKind, CcidAddress};
 use conf::domain::device::input::{InputBus, InputDef, InputKind};
 use conf::domain::device::interface::InterfaceKind;
 use conf::domain::device::panic::PanicModel;
@@ -43,13 +43,14 @@ pub(super) fn settle(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
     settle_panics(def)?;
     settle_channels(def);
     settle_small(def);
-    settle_hostdevs(def);
+    settle_graphics(def);
     Ok(())
 }
 
 fn settle_serials(def: &mut DomainDef) {
     let (x86, pseries, s390) = (machine::is_x86(def), machine::is_pseries(def), machine::is_s390(def));
-    let (arm, other_virt) = (machine::is_arm(def), machine::is_riscv_virt(def) || machine::is_loongarch_virt(def));
+    let other_virt = machine::is_riscv_virt(def) || machine::is_loongarch_virt(def);
+    let machine_system = machine::is_arm_virt(def) || other_virt;
     for serial in &mut def.devices.serials {
         let by_address = match serial.info.address.as_ref().map(Address::kind) {
             Some(AddressKind::Usb) => Some(SerialType::Usb),
@@ -61,11 +62,13 @@ fn settle_serials(def: &mut DomainDef) {
         let by_machine = match () {
             () if x86 => Some(SerialType::Isa),
             () if pseries => Some(SerialType::SpaprVio),
-            () if arm || other_virt => Some(SerialType::System),
+            () if machine_system => Some(SerialType::System),
             () if s390 => Some(SerialType::Sclp),
             () => None,
         };
-        serial.target = serial.target.or(by_address).or(by_machine);
+        // old documents say isa-serial on machines that have no ISA
+        let given = serial.target.filter(|t| *t != SerialType::Isa || x86 || by_machine.is_none());
+        serial.target = given.or(by_address).or(by_machine);
         let model = match serial.target {
             Some(SerialType::Isa) => Some(SerialModel::Isa),
             Some(SerialType::Usb) => Some(SerialModel::Usb),
@@ -92,7 +95,8 @@ fn settle_interfaces(def: &mut DomainDef, facts: &Facts<'_>) {
         _ => "virtio",
     };
     for interface in def.devices.interfaces.iter_mut().filter(|i| i.kind != InterfaceKind::Hostdev) {
-        interface.model.get_or_insert_with(|| model.to_owned());
+        let backend = matches!(interface.kind, InterfaceKind::VhostUser | InterfaceKind::Vdpa);
+        interface.model.get_or_insert_with(|| if backend { "virtio" } else { model }.to_owned());
     }
 }
 
@@ -181,14 +185,12 @@ fn settle_channels(def: &mut DomainDef) {
         }
     }
     for channel in def.devices.channels.iter_mut() {
-        if matches!(channel.target, ChannelTarget::Virtio { .. }) && channel.info.address.is_none() {
-            channel.info.address = Some(Address::VirtioSerial(VirtioSerialAddress::default()));
-        }
         // a path that we made up belongs to one run
-        if let (ChannelTarget::Virtio { name: Some(name), .. }, Chardev::Unix { path, .. }) = (&channel.target, &mut channel.source.backend)
+        if let (ChannelTarget::Virtio { name: Some(name), .. }, Chardev::Unix { path, listen, .. }) = (&channel.target, &mut channel.source.backend)
             && path.as_deref().is_some_and(|p| p.ends_with(&format!("/{name}")) && p.contains("/libvirt/qemu/channel/"))
         {
             *path = None;
+            *listen = true;
         }
     }
 }
@@ -204,11 +206,21 @@ fn settle_small(def: &mut DomainDef) {
     }
     for rng in &mut def.devices.rngs {
         if let RngBackend::Random { path: path @ None } = &mut rng.backend {
-            *path = Some("/dev/urandom".to_owned());
+            *path = Some("/dev/random".to_owned());
         }
     }
     for shmem in &mut def.devices.shmems {
-        shmem.model.get_or_insert(ShmemModel::Ivshmem);
+        let model = *shmem.model.get_or_insert(ShmemModel::Ivshmem);
+        match model {
+            ShmemModel::IvshmemDoorbell => {
+                // the doorbell rings by message-signalled interrupts
+                shmem.msi.get_or_insert_default().ioeventfd.get_or_insert(true);
+            }
+            _ if shmem.server.is_none() => {
+                shmem.size.get_or_insert(4 << 20);
+            }
+            _ => {}
+        }
     }
     if let Some(vsock) = &mut def.devices.vsock {
         vsock.model.get_or_insert(VsockModel::Virtio);
@@ -216,21 +228,37 @@ fn settle_small(def: &mut DomainDef) {
             vsock.cid = None;
         }
     }
-    for graphics in &mut def.devices.graphics {
-        if let Graphics::Spice(spice) = &mut graphics.graphics
-            && graphics.listens.iter().any(|l| l.kind == conf::domain::device::graphics::ListenKind::None)
-        {
-            spice.autoport = false;
+    for fs in &mut def.devices.filesystems {
+        if fs.socket.is_none() {
+            fs.access_mode.get_or_insert(AccessMode::Passthrough);
+        }
+    }
+    for redirdev in &mut def.devices.redirdevs {
+        if let Chardev::Dbus { channel } = &mut redirdev.source.backend {
+            channel.get_or_insert_with(|| "org.qemu.usbredir".to_owned());
         }
     }
 }
 
-fn settle_hostdevs(def: &mut DomainDef) {
-    for hostdev in &mut def.devices.hostdevs {
-        if let HostdevSource::Pci { driver, .. } = &mut hostdev.source
-            && matches!(driver.name, None | Some(HostdevDriverName::Default))
-        {
-            driver.name = Some(HostdevDriverName::Vfio);
+/// Servers that listen nowhere, and sockets that belonged to an earlier run.
+fn settle_graphics(def: &mut DomainDef) {
+    for graphics in &mut def.devices.graphics {
+        let Some(listen) = graphics.listens.first_mut() else { continue };
+        match &mut graphics.graphics {
+            Graphics::Spice(spice) => {
+                if !spice.autoport && spice.port <= 0 && spice.tls_port <= 0 && listen.kind == ListenKind::Address {
+                    *listen = Listen::new(ListenKind::None);
+                }
+            }
+            Graphics::Vnc(vnc) => {
+                let ours = listen.socket.as_deref().is_some_and(|s| s.contains("/libvirt/qemu/domain-"));
+                if listen.kind == ListenKind::Socket && ours {
+                    *listen = Listen::new(ListenKind::Address);
+                    vnc.autoport = true;
+                    vnc.port = 0;
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -249,10 +277,10 @@ pub(super) fn add_implicit(def: &mut DomainDef) {
         let by_graphics = def.devices.graphics.iter().find_map(|g| match g.kind() {
             GraphicsKind::Vnc => Some(AudioKind::None),
             GraphicsKind::Spice => Some(AudioKind::Spice),
-            GraphicsKind::Sdl => Some(AudioKind::Sdl),
-            GraphicsKind::Dbus => Some(AudioKind::Dbus),
             _ => None,
         });
-        def.devices.audios.push(AudioDef::new(by_graphics.unwrap_or(AudioKind::None), 1));
+        // a window on the host takes the host's sound, as its environment says
+        let default = def.devices.graphics.is_empty().then_some(AudioKind::None);
+        def.devices.audios.extend(by_graphics.or(default).map(|kind| AudioDef::new(kind, 1)));
     }
 }

@@ -20,7 +20,13 @@ pub(super) fn fill_in(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
     if let Some(loader) = &mut def.os.loader {
         settle_manual(loader);
     }
-    complete_manual(def, facts);
+    if let Some(firmware) = known(def, facts) {
+        let loader = def.os.loader.clone().unwrap_or_default();
+        def.os.firmware = Some(os::Firmware::Efi);
+        apply(def, facts, firmware, loader);
+    } else {
+        complete_manual(def, facts);
+    }
     Ok(())
 }
 
@@ -28,11 +34,9 @@ fn settle_manual(loader: &mut Loader) {
     if loader.path.is_none() {
         return;
     }
-    if loader.kind.is_none() && loader.stateless.is_none() && (loader.nvram.is_some() || loader.nvram_template.is_some()) {
-        loader.kind = Some(LoaderKind::Pflash);
-    }
+    loader.kind.get_or_insert(LoaderKind::Rom);
+    loader.format.get_or_insert(ImageFormat::Raw);
     if loader.kind == Some(LoaderKind::Pflash) {
-        loader.format.get_or_insert(ImageFormat::Raw);
         loader.readonly.get_or_insert(false);
         if let Some(nvram) = &mut loader.nvram {
             nvram.format.get_or_insert(ImageFormat::Raw);
@@ -40,7 +44,28 @@ fn settle_manual(loader: &mut Loader) {
     }
 }
 
-/// A loader that a descriptor names gets that descriptor's template and a store of its own.
+/// Loaders of distributions without descriptors, with their templates, as libvirt's configuration lists them.
+const LEGACY: [(&str, &str); 7] = [
+    ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    ("/usr/share/AAVMF/AAVMF32_CODE.fd", "/usr/share/AAVMF/AAVMF32_VARS.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.ms.fd", "/usr/share/OVMF/OVMF_VARS.ms.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+];
+
+/// The descriptor of a loader that was given by path.
+fn known<'a>(def: &DomainDef, facts: &'a Facts<'_>) -> Option<&'a Firmware> {
+    let loader = def.os.loader.as_ref()?;
+    let path = loader.path.as_deref()?;
+    if loader.kind != Some(LoaderKind::Pflash) || loader.readonly != Some(true) || loader.nvram_new_style {
+        return None;
+    }
+    facts.firmwares.iter().find(|f| f.code().and_then(|c| c.to_str()) == Some(path) && fits(f, def, loader, os::Firmware::Efi))
+}
+
+/// Chooses template and store of a loader that no descriptor knows.
 fn complete_manual(def: &mut DomainDef, facts: &Facts<'_>) {
     let nvram_path = store_path(def, facts, "fd");
     let Some(loader) = &mut def.os.loader else { return };
@@ -48,16 +73,13 @@ fn complete_manual(def: &mut DomainDef, facts: &Facts<'_>) {
     if loader.readonly != Some(true) || loader.stateless == Some(true) || loader.nvram.is_some() {
         return;
     }
-    let known = facts.firmwares.iter().find_map(|f| match &f.mapping {
-        Mapping::Flash { executable, nvram_template, .. } if executable.filename.to_str() == Some(path) => nvram_template.as_ref(),
-        _ => None,
-    });
-    if loader.nvram_template.is_none() {
-        let Some(template) = known else { return };
-        loader.nvram_template = template.filename.to_str().map(str::to_owned);
-        loader.nvram_template_format = Some(format_of(template));
-    } else {
-        loader.nvram_template_format.get_or_insert(ImageFormat::Raw);
+    match LEGACY.iter().find(|(code, _)| code == path) {
+        Some((_, template)) => {
+            loader.nvram_template.get_or_insert_with(|| (*template).to_owned());
+            loader.nvram_template_format.get_or_insert(ImageFormat::Raw);
+        }
+        None if loader.nvram_template.is_none() => return,
+        None => {}
     }
     let mut store = StorageSource::new(SourceKind::File);
     store.path = Some(nvram_path);
@@ -182,7 +204,8 @@ fn apply(def: &mut DomainDef, facts: &Facts<'_>, firmware: &Firmware, mut loader
     }
     let (secure, enrolled) = (firmware.has_feature("secure-boot"), firmware.has_feature("enrolled-keys"));
     def.os.firmware_features = Vec::new();
-    if secure {
+    // keys are in the template: a store without one may hold anything
+    if loader.nvram_template.is_some() {
         def.os.firmware_features.push((FirmwareFeature::EnrolledKeys, enrolled));
     }
     def.os.firmware_features.push((FirmwareFeature::SecureBoot, secure));

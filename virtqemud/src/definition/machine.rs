@@ -1,11 +1,15 @@
 //! Emulator, machine type and what they switch on by themselves.
 
 use conf::domain::DomainDef;
+use conf::domain::device::iommu::IommuModel;
 use conf::domain::features::{GicVersion, IoApic};
 use error::Result;
 
 use super::{Facts, unsupported, virt_type, xml_error};
 use crate::address::machine;
+
+/// Most vCPUs without extended interrupt mode.
+const VCPUS_WITHOUT_EIM: usize = 255;
 
 /// Fills in emulator and machine type.
 pub(super) fn settle(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
@@ -35,10 +39,14 @@ pub(super) fn add_features(def: &mut DomainDef) {
 }
 
 /// What follows from devices.
-pub(super) fn settle_late(def: &mut DomainDef) -> Result<()> {
-    let wants_ioapic = def.devices.iommu.as_ref().is_some_and(|i| i.intremap == Some(true) && i.eim == Some(true));
-    if wants_ioapic && def.features.ioapic.is_none() && machine::is_q35(def) {
-        def.features.ioapic = Some(IoApic::Qemu);
+pub(super) fn settle_late(def: &mut DomainDef) {
+    // more vCPUs than 8-bit APIC ids need interrupt remapping with extended ids
+    if def.vcpu.max() <= VCPUS_WITHOUT_EIM || !machine::is_q35(def) {
+        return;
     }
-    Ok(())
+    if let Some(iommu) = def.devices.iommu.as_mut().filter(|i| i.model == IommuModel::Intel) {
+        iommu.intremap.get_or_insert(true);
+        iommu.eim.get_or_insert(true);
+        def.features.ioapic.get_or_insert(IoApic::Qemu);
+    }
 }

@@ -90,10 +90,13 @@ pub fn complete(mut def: DomainDef, facts: &Facts<'_>, flags: Flags) -> Result<D
     machine::settle(&mut def, facts)?;
     identify(&mut def, facts);
     def.settle_memory(flags.update)?;
+    def.settle_placement();
+    def.number_controllers();
     def.validate_controllers()?;
     firmware::fill_in(&mut def, facts)?;
     check::acpi(&def)?;
-    controllers::add_defaults(&mut def, facts);
+    controllers::add_defaults(&mut def, facts)?;
+    def.settle_numa(flags.update);
     cpu::settle(&mut def, facts)?;
     machine::add_features(&mut def);
     device::pair_consoles(&mut def);
@@ -101,12 +104,13 @@ pub fn complete(mut def: DomainDef, facts: &Facts<'_>, flags: Flags) -> Result<D
     device::settle(&mut def, facts)?;
     controllers::settle(&mut def, facts)?;
     device::add_implicit(&mut def);
+    machine::settle_late(&mut def);
     def.complete()?;
     controllers::settle(&mut def, facts)?;
+    check::before_addresses(&def)?;
     if !flags.live {
         address::assign(&mut def, &facts.capability)?;
     }
-    machine::settle_late(&mut def)?;
     if !flags.trusted && !flags.live {
         def.validate()?;
         check::all(&def, facts)?;

@@ -6,14 +6,14 @@
 use error::Result;
 
 use super::DomainDef;
-use super::device::console::{ConsoleDef, ConsoleType, SerialDef, SerialType};
-use super::device::controller::{ControllerDef, ControllerKind};
+use super::device::console::{ChannelTarget, ConsoleDef, ConsoleType, SerialDef, SerialType};
+use super::device::controller::{ControllerDef, ControllerKind, ControllerModel};
 use super::device::disk::{DiskBus, DiskDef, SnapshotMode};
-use super::device::hostdev::{HostdevDef, HostdevSource};
+use super::device::hostdev::{HostdevDef, HostdevSource, ScsiSource};
 use super::device::info::{Address, DriveAddress};
-use super::device::source::SourceKind;
+use super::device::source::{Protocol, SourceKind, StorageSource};
 use super::device::video::VideoModel;
-use super::fault::{internal, unsupported, xml_error};
+use super::fault::{internal, unsupported, xml_detail, xml_error};
 use super::os::{BootDevice, OsType};
 
 impl DomainDef {
@@ -35,6 +35,7 @@ impl DomainDef {
         if self.memory.current_kib == 0 || self.memory.current_kib > self.memory.total_kib {
             self.memory.current_kib = self.memory.total_kib;
         }
+        self.settle_hugepages()?;
         if self.memory.slots > 0 && self.memory.max_kib == 0 {
             return Err(xml_error("both maximum memory size and memory slot count must be specified"));
         }
@@ -42,6 +43,46 @@ impl DomainDef {
             return Err(xml_error("maximum memory size must be equal or greater than the actual memory size"));
         }
         Ok(())
+    }
+
+    /// Without guest cells, pages for node 0 are pages for all of the guest.
+    fn settle_hugepages(&mut self) -> Result<()> {
+        let Some(pages) = self.memory_backing.hugepages.as_mut().filter(|_| self.numa.cells.is_empty()) else { return Ok(()) };
+        let only_zero = |p: &super::memory::HugePage| p.nodes.as_ref().is_some_and(|n| n.len() == 1 && n.contains(0));
+        let masters: Vec<u64> = pages.iter().filter(|p| p.nodes.is_none() || only_zero(p)).map(|p| p.size_kib).collect();
+        if let [first, second, ..] = masters[..] {
+            return Err(xml_detail(format!("two master hugepages detected: {second} and {first}")));
+        }
+        Ok(())
+    }
+
+    /// Puts vCPUs that are in no cell into the first one, and gives a guest that can grow a cell to grow in.
+    pub fn settle_numa(&mut self, update: bool) {
+        let max = self.vcpu.max() as u32;
+        if update && self.numa.cells.is_empty() && self.memory.max_kib > 0 {
+            let cell = super::numa::NumaCell { memory_kib: self.initial_memory_kib(), ..Default::default() };
+            self.numa.cells.push(cell);
+        }
+        let mut free = crate::Bitmap::first(max);
+        for cell in &self.numa.cells {
+            free = free.iter().filter(|n| !cell.cpus.as_ref().is_some_and(|c| c.contains(*n))).collect();
+        }
+        if let Some(first) = self.numa.cells.first_mut().filter(|_| !free.is_empty()) {
+            first.cpus.get_or_insert_default().extend(&free);
+        }
+    }
+
+    /// Automatic placement of vCPUs and of memory follow from each other.
+    pub fn settle_placement(&mut self) {
+        use super::numa::{NumaMemory, NumaMode};
+        use super::vcpu::Placement;
+        let memory_auto = self.numatune.memory.as_ref().is_some_and(|m| m.placement == Some(Placement::Auto));
+        if memory_auto && self.vcpu.cpuset.is_none() && self.cputune.vcpu_pins.is_empty() && self.cputune.emulator_pin.is_none() {
+            self.vcpu.placement = Some(Placement::Auto);
+        }
+        if self.vcpu.placement == Some(Placement::Auto) && self.numatune.memory.is_none() {
+            self.numatune.memory = Some(NumaMemory { mode: Some(NumaMode::Strict), placement: Some(Placement::Auto), nodes: None });
+        }
     }
 
     /// Sum of the memory devices.
@@ -68,8 +109,16 @@ impl DomainDef {
         self.complete_boot()
     }
 
-    /// Pairs the first console with the first serial port: whichever is missing is made from the other.
+    /// Pairs the first console with the first serial port: whichever is missing is made from the other. Consoles are
+    /// numbered by their place.
     pub fn pair_console(&mut self) {
+        self.pair_first_console();
+        for (port, console) in (0..).zip(&mut self.devices.consoles) {
+            console.port = Some(port);
+        }
+    }
+
+    fn pair_first_console(&mut self) {
         if self.os.kind != OsType::Hvm {
             return;
         }
@@ -81,23 +130,51 @@ impl DomainDef {
                     self.devices.serials.push(serial);
                 }
             }
-            Some(_) => {}
-            None => {
+            _ => {
                 let Some(serial) = self.devices.serials.first() else { return };
                 let plain = matches!(serial.target, None | Some(SerialType::Isa | SerialType::SpaprVio | SerialType::System | SerialType::Sclp));
                 if plain {
                     let console = ConsoleDef { source: serial.source.clone(), target: Some(ConsoleType::Serial), port: Some(0), info: Default::default() };
-                    self.devices.consoles.push(console);
+                    self.devices.consoles.insert(0, console);
                 }
             }
         }
     }
 
+    /// An iSCSI name without a LUN means LUN 0.
+    fn complete_iscsi(&mut self) {
+        fn add_lun(path: &mut String) {
+            if !path.contains('/') {
+                path.push_str("/0");
+            }
+        }
+        fn visit(source: &mut StorageSource) {
+            if source.protocol == Some(Protocol::Iscsi)
+                && let Some(path) = &mut source.path
+            {
+                add_lun(path);
+            }
+            if let Some(Some(backing)) = &mut source.backing {
+                visit(backing);
+            }
+        }
+        self.devices.disks.iter_mut().for_each(|d| visit(&mut d.source));
+        for hostdev in &mut self.devices.hostdevs {
+            if let HostdevSource::Scsi { source: ScsiSource::Iscsi { path, .. }, .. } = &mut hostdev.source {
+                add_lun(path);
+            }
+        }
+    }
+
     fn complete_disks(&mut self) -> Result<()> {
+        self.complete_iscsi();
         for at in 0..self.devices.disks.len() {
             let disk = &mut self.devices.disks[at];
             if disk.source.kind == SourceKind::VhostUser && disk.snapshot.is_none() {
                 disk.snapshot = Some(SnapshotMode::No);
+            }
+            if disk.info.address.is_none() && disk.name_index().is_none() {
+                return Err(xml_error(format!("Unknown disk name '{}' and no address specified", disk.dst)));
             }
             if disk.info.address.is_none() && takes_drive_address(disk) {
                 let address = disk.default_drive_address()?;
@@ -187,8 +264,11 @@ impl DomainDef {
             self.devices.hostdevs.iter().any(|h| h.info.address == place)
                 || self.devices.disks.iter().any(|d| d.bus == Some(DiskBus::Scsi) && d.info.address == place)
         };
+        // a narrow bus has seven units
+        let wide = self.devices.controllers.iter().any(|c| c.kind == ControllerKind::Scsi && c.model == Some(ControllerModel::VirtioScsi));
+        let units = if wide { 16 } else { 7 };
         let places = (0..1024).flat_map(|controller| {
-            (0..16).filter(|unit| *unit != 7).map(move |unit| DriveAddress { controller, bus: 0, target: 0, unit })
+            (0..units).filter(|unit| *unit != 7).map(move |unit| DriveAddress { controller, bus: 0, target: 0, unit })
         });
         places.into_iter().find(|a| !taken(a)).ok_or_else(|| internal("no free SCSI address"))
     }
@@ -207,14 +287,16 @@ impl DomainDef {
             let max = self.devices.disks.iter().filter(|d| d.bus == Some(bus)).filter_map(drive).max();
             self.ensure_controllers(kind, max);
         }
-        let serial = |a: &Option<Address>| match a {
-            Some(Address::VirtioSerial(v)) => Some(v.controller),
-            _ => None,
+        // only the controllers that are named, not those below them
+        let number = |a: &Option<Address>| match a {
+            Some(Address::VirtioSerial(v)) => v.controller,
+            _ => 0,
         };
-        let channels = self.devices.channels.iter().filter_map(|c| serial(&c.info.address));
-        let consoles = self.devices.consoles.iter().filter_map(|c| serial(&c.info.address));
-        let max = channels.chain(consoles).max();
-        self.ensure_controllers(ControllerKind::VirtioSerial, max);
+        let channels = self.devices.channels.iter().filter(|c| matches!(c.target, ChannelTarget::Virtio { .. })).map(|c| number(&c.info.address));
+        let consoles = self.devices.consoles.iter().filter(|c| c.target == Some(ConsoleType::Virtio)).map(|c| number(&c.info.address));
+        for index in channels.chain(consoles).collect::<Vec<_>>() {
+            self.ensure_controller(ControllerKind::VirtioSerial, index);
+        }
         let ccid = self.devices.smartcards.iter().filter_map(|s| match s.info.address {
             Some(Address::Ccid(c)) => Some(c.controller),
             _ => None,
@@ -233,21 +315,35 @@ impl DomainDef {
     pub fn ensure_controllers(&mut self, kind: ControllerKind, max: Option<u32>) {
         let Some(max) = max.map(|m| m.min(1024)) else { return };
         for index in 0..=max {
-            if !self.devices.controllers.iter().any(|c| c.kind == kind && c.index == Some(index)) {
-                let model = self.devices.controllers.iter().rev().find(|c| c.kind == kind && kind == ControllerKind::Scsi).and_then(|c| c.model);
-                self.devices.insert_controller(ControllerDef::new(kind, Some(index), model));
-            }
+            self.ensure_controller(kind, index);
         }
     }
 
-    /// Numbers controllers that have no index with the lowest free one of their kind.
+    fn ensure_controller(&mut self, kind: ControllerKind, index: u32) {
+        if !self.devices.controllers.iter().any(|c| c.kind == kind && c.index == Some(index)) {
+            let model = self.devices.controllers.iter().rev().find(|c| c.kind == kind && kind == ControllerKind::Scsi).and_then(|c| c.model);
+            self.devices.insert_controller(ControllerDef::new(kind, Some(index), model));
+        }
+    }
+
+    /// Numbers controllers that have no index with the lowest free one of their kind; a USB companion shares the number
+    /// of the one before it.
     pub fn number_controllers(&mut self) {
+        let usb2 = |c: &ControllerDef| c.model.is_some_and(|m| (ControllerModel::Ich9Ehci1..=ControllerModel::Ich9Uhci3).contains(&m));
         for at in 0..self.devices.controllers.len() {
             let controller = &self.devices.controllers[at];
             if controller.index.is_some() {
                 continue;
             }
             let kind = controller.kind;
+            if let Some(before) = at.checked_sub(1).map(|b| &self.devices.controllers[b])
+                && usb2(controller)
+                && usb2(before)
+                && before.model != controller.model
+            {
+                self.devices.controllers[at].index = before.index;
+                continue;
+            }
             let free = (0..).find(|i| !self.devices.controllers.iter().any(|c| c.kind == kind && c.index == Some(*i)));
             self.devices.controllers[at].index = free;
         }

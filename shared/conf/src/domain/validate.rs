@@ -7,7 +7,7 @@ use error::Result;
 use super::DomainDef;
 use super::device::chardev::ChardevSource;
 use super::device::console::ChannelTarget;
-use super::device::controller::ControllerKind;
+use super::device::controller::{ControllerDef, ControllerKind, ControllerModel};
 use super::device::disk::{DiskBus, DiskDevice};
 use super::device::hostdev::{HostdevSource, MdevModel};
 use super::device::info::{Address, AddressKind, DeviceInfo};
@@ -193,6 +193,20 @@ impl DomainDef {
         Ok(())
     }
 
+    fn validate_usb(&self) -> Result<()> {
+        let off = |c: &ControllerDef| c.kind == ControllerKind::Usb && c.model == Some(ControllerModel::None);
+        if !self.devices.controllers.iter().any(off) {
+            return Ok(());
+        }
+        if self.devices.hubs.first().is_some() {
+            return Err(unsupported("Can't add USB hub: USB is disabled for this domain"));
+        }
+        if self.devices.inputs.iter().any(|i| i.bus == Some(InputBus::Usb)) {
+            return Err(unsupported("Can't add USB input device. USB bus is disabled"));
+        }
+        Ok(())
+    }
+
     fn validate_rest(&self) -> Result<()> {
         for shmem in &self.devices.shmems {
             if shmem.model == Some(ShmemModel::IvshmemPlain) || shmem.server.is_none() {
@@ -201,6 +215,12 @@ impl DomainDef {
                 }
             } else if shmem.role.is_some() {
                 return Err(xml_error("shmem role is not supported with a server"));
+            }
+        }
+        self.validate_usb()?;
+        for controller in self.devices.controllers.iter().filter(|c| c.pci.target_index.is_some()) {
+            if (controller.index == Some(0)) != (controller.pci.target_index == Some(0)) {
+                return Err(unsupported("Only the PCI controller with index 0 can have target index 0, and vice versa"));
             }
         }
         if let Some(iommu) = &self.devices.iommu {

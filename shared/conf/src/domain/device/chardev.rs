@@ -204,6 +204,9 @@ impl ChardevSource {
     pub fn check(&self, path_optional: bool) -> Result<()> {
         let missing = |what: &str| Err(internal(format!("Missing source {what} attribute for char device")));
         match &self.backend {
+            Chardev::Unix { listen: true, reconnect, .. } | Chardev::Tcp { listen: true, reconnect, .. } if reconnect.enabled == Some(true) => {
+                Err(internal("chardev reconnect is possible only for connect mode"))
+            }
             Chardev::Dev { path } | Chardev::File { path, .. } | Chardev::Pipe { path } if path.is_empty() => missing("path"),
             Chardev::Unix { path: None, .. } if !path_optional => missing("path"),
             Chardev::Tcp { host, .. } if host.is_empty() => missing("host"),

@@ -221,19 +221,19 @@ impl DiskDriver {
     fn parse(node: Node<'_>) -> Result<Self> {
         Ok(Self {
             name: node.string("name"),
-            cache: node.word("cache")?,
-            error_policy: node.word("error_policy")?,
+            cache: node.word("cache")?.filter(|c| *c != Cache::Default),
+            error_policy: node.word("error_policy")?.filter(|p| *p != ErrorPolicy::Default),
             rerror_policy: match node.word("rerror_policy")? {
                 Some(ErrorPolicy::Enospace) => return Err(invalid_value(node, "rerror_policy", "enospace", "")),
-                policy => policy,
+                policy => policy.filter(|p| *p != ErrorPolicy::Default),
             },
-            io: node.word("io")?,
+            io: node.word("io")?.filter(|i| *i != DiskIo::Default),
             ioeventfd: node.on_off("ioeventfd")?,
             event_idx: node.on_off("event_idx")?,
             copy_on_read: node.on_off("copy_on_read")?,
-            discard: node.word("discard")?,
+            discard: node.word("discard")?.filter(|d| *d != Discard::Default),
             discard_no_unref: node.on_off("discard_no_unref")?,
-            detect_zeroes: node.word("detect_zeroes")?,
+            detect_zeroes: node.word("detect_zeroes")?.filter(|d| *d != DetectZeroes::Default),
             iothread: node.u32_nonzero("iothread")?,
             iothreads: parse_iothread_mapping(node)?,
             queues: node.u32_nonzero("queues")?,
@@ -332,9 +332,9 @@ impl DiskDef {
             model: node.word("model")?,
             driver,
             rawio: node.yes_no("rawio")?,
-            sgio: node.word("sgio")?,
+            sgio: node.word("sgio")?.filter(|s| *s != Sgio::Default),
             snapshot: node.word("snapshot")?,
-            startup_policy: source_node.map(|s| s.word("startupPolicy")).transpose()?.flatten(),
+            startup_policy: source_node.map(|s| s.word("startupPolicy")).transpose()?.flatten().filter(|p| *p != StartupPolicy::Default),
             readonly: node.child("readonly").is_some(),
             shareable: node.child("shareable").is_some(),
             transient: transient.is_some(),
@@ -372,9 +372,6 @@ impl DiskDef {
             let path = disk.source.volume.map(|v| v.volume).or(disk.source.path).unwrap_or_default();
             return Err(error::Error::new(error::Domain::Domain, error::Code::NoTarget, path));
         }
-        if matches!(kind, SourceKind::Block | SourceKind::File) && device == DiskDevice::Lun && kind != SourceKind::Block {
-            return Err(unsupported("disk device='lun' is only valid for block type disk source"));
-        }
         Ok(disk)
     }
 
@@ -399,6 +396,9 @@ impl DiskDef {
 
     /// What follows from the element itself.
     fn settle(&mut self) {
+        if self.bus != Some(DiskBus::Usb) {
+            self.removable = None;
+        }
         if self.device == DiskDevice::Cdrom {
             self.readonly = true;
         }

@@ -262,7 +262,7 @@ impl NetDriverOptions {
             txmode: node.word("txmode")?,
             ioeventfd: node.on_off("ioeventfd")?,
             event_idx: node.on_off("event_idx")?,
-            queues: node.u32("queues")?,
+            queues: node.u32("queues")?.filter(|q| *q > 1),
             rx_queue_size: node.u32("rx_queue_size")?,
             tx_queue_size: node.u32("tx_queue_size")?,
             rss: node.on_off("rss")?,
@@ -500,6 +500,9 @@ impl InterfaceDef {
         let link = node.child("link").map(|l| l.word("state")).transpose()?.flatten();
         let ips = |node: Node<'_>| node.children("ip").map(GuestIp::parse).collect::<Result<Vec<_>>>();
         let routes = |node: Node<'_>| node.children("route").map(Route::parse).collect::<Result<Vec<_>>>();
+        let model = parse_model(node)?;
+        let virtio = model.as_deref().is_some_and(|m| m.starts_with("virtio"));
+        let backend = node.child("backend").map(BackendOptions::parse).transpose()?.unwrap_or_default();
         Ok(Self {
             kind,
             source: InterfaceSource::parse(node, kind)?,
@@ -507,12 +510,12 @@ impl InterfaceDef {
             mac_generated: mac.is_none(),
             mac_type: mac_node.map(|m| m.word("type")).transpose()?.flatten(),
             mac_check: mac_node.map(|m| m.yes_no("check")).transpose()?.flatten(),
-            model: parse_model(node)?,
+            model,
             driver: match node.child("driver") {
-                Some(driver) if kind != InterfaceKind::Hostdev => NetDriverOptions::parse(driver)?,
+                Some(driver) if kind != InterfaceKind::Hostdev && virtio => NetDriverOptions::parse(driver)?,
                 _ => NetDriverOptions::default(),
             },
-            backend: node.child("backend").map(BackendOptions::parse).transpose()?.unwrap_or_default(),
+            backend: BackendOptions { vhost: backend.vhost.filter(|_| virtio), ..backend },
             target: target.and_then(|t| t.non_empty("dev")).filter(|name| !generated(name)),
             managed_tap: target.map(|t| t.yes_no("managed")).transpose()?.flatten(),
             guest_dev: (child_text("guest", "dev"), child_text("guest", "actual").filter(|_| ctx.live)),

@@ -174,6 +174,11 @@ impl StorageSource {
         if let Some(timeout) = node.child("timeout") {
             self.timeout = timeout.u64_nonzero("seconds")?;
         }
+        if protocol == Protocol::Nbd
+            && let Some(reconnect) = node.child("reconnect")
+        {
+            self.reconnect_delay = reconnect.u32("delay")?;
+        }
         let identity = node.child("identity");
         if protocol == Protocol::Nfs {
             self.nfs_user = identity.and_then(|n| n.string("user"));
@@ -215,6 +220,7 @@ impl StorageSource {
         }
         w.element_if_any("readahead", |w| w.attr_opt("size", self.readahead));
         w.element_if_any("timeout", |w| w.attr_opt("seconds", self.timeout));
+        w.element_if_any("reconnect", |w| w.attr_opt("delay", self.reconnect_delay.filter(|d| *d > 0)));
         w.element_if_any("knownHosts", |w| w.attr_opt("path", self.ssh.known_hosts.as_deref()));
         w.element_if_any("identity", |w| {
             w.attr_opt("user", self.nfs_user.as_deref());

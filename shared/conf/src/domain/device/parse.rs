@@ -24,7 +24,10 @@ impl Devices {
 
     fn parse_one(&mut self, node: Node<'_>, ctx: ParseContext) -> Result<()> {
         match node.name() {
-            "disk" => self.disks.push(disk::DiskDef::parse(node, ctx)?),
+            "disk" => {
+                let disk = disk::DiskDef::parse(node, ctx)?;
+                self.insert_disk(disk);
+            }
             "controller" => {
                 let controller = controller::ControllerDef::parse(node, ctx)?;
                 self.insert_controller(controller);
@@ -79,6 +82,20 @@ impl Devices {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Adds a disk before the first of its bus with a higher name, so that disks of a bus stay sorted.
+    pub fn insert_disk(&mut self, new: disk::DiskDef) {
+        let mut place = None;
+        for (at, current) in self.disks.iter().enumerate().rev().filter(|(_, d)| d.bus == new.bus) {
+            if current.name_index() > new.name_index() {
+                place = Some(at);
+            } else if place.is_none() {
+                place = Some(at + 1);
+            }
+        }
+        let place = place.unwrap_or(self.disks.len());
+        self.disks.insert(place, new);
     }
 
     /// Adds a controller behind the last one of its kind with a lower index, or at the end.

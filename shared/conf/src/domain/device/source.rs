@@ -141,6 +141,8 @@ pub struct StorageSource {
     pub cookies: Vec<(String, String)>,
     pub readahead: Option<u64>,
     pub timeout: Option<u64>,
+    /// Seconds until a lost NBD server is given up.
+    pub reconnect_delay: Option<u32>,
     pub initiator_iqn: Option<String>,
     pub nfs_user: Option<String>,
     pub nfs_group: Option<String>,
@@ -170,7 +172,7 @@ impl StorageSource {
     pub fn new(kind: SourceKind) -> Self {
         Self {
             kind, path: None, format: None, index: 0, protocol: None, hosts: Vec::new(), snapshot: None, config_file: None, query: None,
-            tls: None, tls_hostname: None, ssl_verify: None, cookies: Vec::new(), readahead: None, timeout: None, initiator_iqn: None,
+            tls: None, tls_hostname: None, ssl_verify: None, cookies: Vec::new(), readahead: None, timeout: None, reconnect_delay: None, initiator_iqn: None,
             nfs_user: None, nfs_group: None, ssh: SshSource::default(), auth: None, auth_at_disk: false, encryption: None,
             encryption_at_disk: false, reservations: None, reconnect: None, volume: None, nvme: None, slice: None, labels: Vec::new(),
             fd_group: None, metadata_cache_bytes: None, data_store: None, backing: None,
