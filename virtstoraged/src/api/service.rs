@@ -38,6 +38,11 @@ fn has(flags: u32, flag: u32) -> bool {
     flags & flag != 0
 }
 
+/// The check of a volume's document that the client asked for.
+fn validate(flags: u32, text: &str) -> Result<()> {
+    if has(flags, c::VIR_STORAGE_VOL_CREATE_VALIDATE) { conf::pool::validate_volume(text) } else { Ok(()) }
+}
+
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -95,6 +100,9 @@ impl remote::Storage<Call> for Driver {
 
     async fn storage_pool_define_xml(&self, _call: &Call, args: StoragePoolDefineXmlArgs) -> Result<StoragePoolDefineXmlRet> {
         flags::check("storagePoolDefineXML", args.flags, c::VIR_STORAGE_POOL_DEFINE_VALIDATE)?;
+        if has(args.flags, c::VIR_STORAGE_POOL_DEFINE_VALIDATE) {
+            conf::pool::validate_pool(&args.xml)?;
+        }
         Ok(StoragePoolDefineXmlRet { pool: wire_pool(&self.define(&args.xml).await?) })
     }
 
@@ -222,6 +230,7 @@ impl remote::Storage<Call> for Driver {
         let preallocate = c::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA;
         flags::check("storageVolCreateXML", args.flags, preallocate | c::VIR_STORAGE_VOL_CREATE_VALIDATE)?;
         let pool = self.pool(&args.pool)?;
+        validate(args.flags, &args.xml)?;
         let def = self.create_volume(&pool, &args.xml, CreateFlags { preallocate: has(args.flags, preallocate) }).await?;
         Ok(StorageVolCreateXmlRet { vol: wire_volume(&pool, &def) })
     }
@@ -231,6 +240,7 @@ impl remote::Storage<Call> for Driver {
         flags::check("storageVolCreateXMLFrom", args.flags, preallocate | reflink | c::VIR_STORAGE_VOL_CREATE_VALIDATE)?;
         let pool = self.pool(&args.pool)?;
         let from = self.by_name(&args.clonevol.pool)?;
+        validate(args.flags, &args.xml)?;
         let how = CloneFlags { preallocate: has(args.flags, preallocate), reflink: has(args.flags, reflink) };
         let def = self.clone_volume(&pool, &args.xml, &from, &args.clonevol.name, how).await?;
         Ok(StorageVolCreateXmlFromRet { vol: wire_volume(&pool, &def) })

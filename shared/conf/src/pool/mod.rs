@@ -2,7 +2,8 @@
 //!
 //! [`PoolDef::parse`] reads, fills defaults and validates as libvirt 11.3.0 does, in its order, so that a document with two faults
 //! reports the same one; [`PoolDef::format`] prints libvirt's form. Reading order of the folder: `kind` (what each type of pool
-//! needs), `source` with `adapter` and `auth`, `permissions`, `options` (foreign namespaces), then `capabilities`.
+//! needs), `source` with `adapter` and `auth`, `permissions`, `options` (foreign namespaces), then
+//! `schema` (the check that clients ask for) and `capabilities`.
 //!
 //! Nothing here touches a file or knows how a pool is started.
 
@@ -12,6 +13,7 @@ mod capabilities;
 mod kind;
 mod options;
 mod permissions;
+mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ pub use capabilities::capabilities;
 pub use kind::{PoolType, SourceFormat};
 pub use options::{MountOptions, RbdOptions};
 pub use permissions::Permissions;
+pub use schema::{validate_pool, validate_volume};
 pub use source::{Device, Host, PoolSource};
 pub(crate) use source::document;
 
