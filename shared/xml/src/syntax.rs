@@ -24,10 +24,7 @@ pub(crate) fn message(text: &str, reason: &str, at: usize) -> String {
 /// The first fault of `text`, if this scan knows it.
 pub(crate) fn diagnose(text: &str) -> Option<Fault> {
     let mut scan = Scan { text, at: 0, open: Vec::new() };
-    match scan.document() {
-        Ok(()) => None,
-        Err(fault) => Some(fault),
-    }
+    scan.document().err()
 }
 
 struct Scan<'a> {
