@@ -29,7 +29,7 @@ use crate::locks::claim::{Claim, Claims};
 use crate::owner::{Owner, OwnerKey};
 use crate::restore::{Restored, restore};
 use crate::space::{self, Admission, Key, Resource, SpaceError, Spaces};
-use crate::state::State;
+use crate::state::Entry;
 
 /// How long the start waits for locks of ended owners to be dropped.
 const FREE_DEADLINE: Duration = Duration::from_secs(2);
@@ -82,15 +82,15 @@ impl Locks {
     /// `inhibit` makes the guard that keeps the daemon alive while locks are held.
     pub async fn start(
         keeper: Keeper,
-        state: Option<State>,
+        record: Option<Vec<Entry>>,
         descriptors: HashMap<String, OwnedFd>,
         inhibit: impl Fn() -> Inhibitor + Send + 'static,
     ) -> io::Result<Locks> {
         let Restored { spaces, next_slot, owners, ended, released, retaken } =
-            run_blocking(move || restore(state, descriptors)).await;
+            run_blocking(move || restore(record, descriptors)).await;
         let hold = Hold { begin: Box::new(inhibit), current: None };
         let mut inner = Inner { spaces, keeper, next_slot, watched: HashSet::new(), hold };
-        inner.record()?;
+        inner.keeper.replace(&Entry::all(&inner.spaces))?;
         for key in retaken {
             // It is locked; only its next life is in doubt.
             if let Err(e) = inner.keep(&key) {
@@ -135,11 +135,9 @@ impl Locks {
         let folder = path.to_owned();
         run_blocking(move || space::make_space(&folder)).await?;
         let mut inner = self.lock();
+        inner.keeper.put(&Entry::Space { path: path.to_owned() }).map_err(LocksError::Record)?;
         inner.spaces.remember_space(path);
-        inner.record().map_err(|e| {
-            inner.spaces.forget_space(path);
-            LocksError::Record(e)
-        })
+        Ok(())
     }
 
     /// Makes the file of a free resource.
@@ -172,11 +170,15 @@ impl Locks {
             Admission::Open { path, want } => Some((lock_file(key, &path, want).await?, path)),
         };
         if let Err(e) = self.enter(key, owner, shared, autocreate, opened) {
-            let entered = self.lock().spaces.release(key, owner.pid);
+            let entered = {
+                let mut inner = self.lock();
+                let entered = inner.spaces.release(key, owner.pid);
+                inner.record_anyhow(key, entered.as_ref().ok().and_then(|(_, last)| last.as_ref()), "a refused lock");
+                entered
+            };
             if let Ok((_, Some(resource))) = entered {
                 run_blocking(move || resource.unlock()).await;
             }
-            self.lock().record_anyhow("a lock that was refused");
             return Err(LocksError::Record(e));
         }
         tracing::info!(space = key.space, resource = key.name, guest = owner.name, pid = owner.pid, shared, "acquired");
@@ -228,7 +230,7 @@ impl Locks {
             inner.spaces.insert(key, Resource { path, shared, autocreate, owners, slot, file: Some(file) });
             inner.refresh_hold();
         }
-        inner.record()?;
+        inner.record(key, None)?;
         if fresh { inner.keep(key) } else { Ok(()) }
     }
 
@@ -277,7 +279,7 @@ impl Locks {
             let mut inner = self.lock();
             let last = inner.spaces.forget_owner(claim.key(), owner);
             // Where the record still names a dead owner it does no harm: the next process checks.
-            inner.record_anyhow("a lock owner that is gone");
+            inner.record_anyhow(claim.key(), last.as_ref(), "a lock owner that is gone");
             last
         };
         if let Some(resource) = last {
@@ -295,15 +297,19 @@ impl Locks {
 }
 
 impl Inner {
-    fn record(&mut self) -> io::Result<()> {
-        let state = State::of(&self.spaces, self.next_slot);
-        self.keeper.record(&state)
+    /// Records a resource as it is in the table now; `gone` is what was there before.
+    fn record(&mut self, key: &Key, gone: Option<&Resource>) -> io::Result<()> {
+        match (self.spaces.get(key), gone) {
+            (Some(held), _) => self.keeper.put(&Entry::held(key, held)),
+            (None, Some(gone)) => self.keeper.drop(gone.slot.as_str()),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Records what has happened already.
-    fn record_anyhow(&mut self, what: &str) {
-        if let Err(e) = self.record() {
-            tracing::error!(error = %e, "the record still shows {what}");
+    fn record_anyhow(&mut self, key: &Key, gone: Option<&Resource>, what: &str) {
+        if let Err(e) = self.record(key, gone) {
+            tracing::error!(resource = key.name, error = %e, "the record still shows {what}");
         }
     }
 
@@ -318,7 +324,7 @@ impl Inner {
     /// Takes one entry of a process off the table and the record; returns the resource if that was the last one.
     fn leave(&mut self, key: &Key, pid: i32) -> Result<Option<Resource>, LocksError> {
         let (owner, last) = self.spaces.release(key, pid)?;
-        let Err(e) = self.record() else { return Ok(last) };
+        let Err(e) = self.record(key, last.as_ref()) else { return Ok(last) };
         if let Some(resource) = last {
             self.spaces.insert(key, resource);
         }

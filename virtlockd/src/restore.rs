@@ -12,7 +12,7 @@ use host::Pid;
 
 use crate::lock_file::{LockFile, LockFileError, Want};
 use crate::space::{Key, Resource, Spaces};
-use crate::state::{Entry, State};
+use crate::state::{Entry, HeldEntry};
 use daemon::keep::Slot;
 
 /// The outcome.
@@ -33,23 +33,25 @@ pub struct Restored {
 }
 
 /// Takes up a record and the descriptors that came with it.
-pub fn restore(state: Option<State>, mut descriptors: HashMap<String, OwnedFd>) -> Restored {
-    let known = state.is_some();
-    let state = state.unwrap_or_default();
+pub fn restore(record: Option<Vec<Entry>>, mut descriptors: HashMap<String, OwnedFd>) -> Restored {
+    let known = record.is_some();
     let mut restored = Restored {
         spaces: Spaces::new(),
-        next_slot: state.next_slot,
+        next_slot: 0,
         owners: Vec::new(),
         ended: Vec::new(),
         released: Vec::new(),
         retaken: Vec::new(),
     };
-    for folder in &state.lockspaces {
-        restored.spaces.remember_space(folder);
-    }
-    for entry in state.resources {
-        let fd = descriptors.remove(entry.slot.as_str());
-        restored.take_up(entry, fd);
+    for entry in record.unwrap_or_default() {
+        match entry {
+            Entry::Space { path } => restored.spaces.remember_space(&path),
+            Entry::Resource(held) => {
+                restored.next_slot = restored.next_slot.max(held.slot.number() + 1);
+                let fd = descriptors.remove(held.slot.as_str());
+                restored.take_up(held, fd);
+            }
+        }
     }
     for (name, fd) in descriptors {
         // Only our own names; the number must not be given to another lock.
@@ -67,7 +69,7 @@ pub fn restore(state: Option<State>, mut descriptors: HashMap<String, OwnedFd>) 
 }
 
 impl Restored {
-    fn take_up(&mut self, mut entry: Entry, fd: Option<OwnedFd>) {
+    fn take_up(&mut self, mut entry: HeldEntry, fd: Option<OwnedFd>) {
         // Once without a record, always without one: see `take_up_nameless`.
         let nameless = entry.owners.is_empty();
         entry.owners.retain(|owner| match Pid::open_verified(owner.pid, owner.start_time) {
@@ -77,7 +79,7 @@ impl Restored {
             }
             _ => false,
         });
-        let Entry { space, name, path, shared, autocreate, slot, owners } = entry;
+        let HeldEntry { space, name, path, shared, autocreate, slot, owners } = entry;
         let (path, key) = (PathBuf::from(path), Key { space, name });
         let stored = fd.map(LockFile::adopt);
         if owners.is_empty() && !nameless {

@@ -229,11 +229,6 @@ impl Spaces {
         self.spaces.entry(path.to_owned()).or_default();
     }
 
-    /// Takes back [`Spaces::remember_space`].
-    pub fn forget_space(&mut self, path: &str) {
-        self.spaces.remove(path);
-    }
-
     /// Path of a resource's file, after checking space and name.
     fn locate(&self, key: &Key) -> Result<PathBuf, SpaceError> {
         if !self.spaces.contains_key(&key.space) {

@@ -1,26 +1,27 @@
 //! The record that virtlockd leaves for the next process: what is held, and by whom.
 
+use daemon::keep::Slot;
 use serde::{Deserialize, Serialize};
 
 use crate::owner::Owner;
-use crate::space::Spaces;
-use daemon::keep::Slot;
+use crate::space::{Key, Resource, Spaces};
 
-/// Everything that must outlive the process.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct State {
-    /// Number of the next descriptor name.
-    pub next_slot: u64,
-    /// Folders of the lockspaces.
-    pub lockspaces: Vec<String>,
-    /// The held resources.
-    pub resources: Vec<Entry>,
+/// One thing that must outlive the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Entry {
+    /// A lockspace.
+    Space {
+        /// Its folder.
+        path: String,
+    },
+    /// A held resource.
+    Resource(HeldEntry),
 }
 
 /// One held resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct HeldEntry {
     /// Folder of its space, "" for the default one.
     pub space: String,
     /// Its name there.
@@ -37,18 +38,37 @@ pub struct Entry {
     pub owners: Vec<Owner>,
 }
 
-impl State {
-    /// What `spaces` holds now.
-    pub fn of(spaces: &Spaces, next_slot: u64) -> State {
-        let resources = spaces.iter().map(|(space, name, held)| Entry {
-            space: space.to_owned(),
-            name: name.to_owned(),
+impl daemon::keep::Entry for Entry {
+    fn key(&self) -> String {
+        match self {
+            // Absolute, so never the name of a descriptor.
+            Entry::Space { path } => path.clone(),
+            Entry::Resource(held) => held.slot.as_str().to_owned(),
+        }
+    }
+}
+
+impl Entry {
+    /// A held resource as it is now.
+    pub fn held(key: &Key, held: &Resource) -> Entry {
+        Entry::Resource(HeldEntry {
+            space: key.space.clone(),
+            name: key.name.clone(),
             path: held.path.to_string_lossy().into_owned(),
             shared: held.shared,
             autocreate: held.autocreate,
             slot: held.slot.clone(),
             owners: held.owners.clone(),
+        })
+    }
+
+    /// Everything there is now.
+    pub fn all(spaces: &Spaces) -> Vec<Entry> {
+        let folders = spaces.folders().map(|path| Entry::Space { path: path.to_owned() });
+        let held = spaces.iter().map(|(space, name, held)| {
+            let key = Key { space: space.to_owned(), name: name.to_owned() };
+            Entry::held(&key, held)
         });
-        State { next_slot, lockspaces: spaces.folders().map(str::to_owned).collect(), resources: resources.collect() }
+        folders.chain(held).collect()
     }
 }

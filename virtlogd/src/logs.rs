@@ -25,7 +25,7 @@ use tokio::io::Interest;
 
 use crate::chain;
 use crate::log_file::{Flow, Limits, LogFile, Position};
-use crate::state::{Entry, State};
+use crate::state::Entry;
 
 /// Most bytes that one log moves before the others have their turn.
 const TURN: usize = 256 * 1024;
@@ -101,12 +101,12 @@ impl Logs {
     pub fn start(
         limits: Limits,
         keeper: Keeper,
-        state: Option<State>,
+        record: Option<Vec<Entry>>,
         descriptors: HashMap<String, OwnedFd>,
         fallback: &Path,
         begin_inhibit: BeginInhibit,
     ) -> io::Result<Logs> {
-        let restored = crate::restore::restore(state, descriptors, fallback);
+        let restored = crate::restore::restore(record, descriptors, fallback);
         let inner = Inner {
             open: BTreeMap::new(),
             keeper,
@@ -128,7 +128,8 @@ impl Logs {
             }
             logs.spawn(open, taken.gap);
         }
-        inner.record()?;
+        let entries: Vec<Entry> = inner.open.values().map(|open| open.entry.clone()).collect();
+        inner.keeper.replace(&entries)?;
         for slot in restored.dropped {
             inner.keeper.forget(slot.as_str());
         }
@@ -150,7 +151,8 @@ impl Logs {
         let Writer { driver, domain, uuid } = writer;
         let path = place.to_string_lossy().into_owned();
         let open = inner.insert(Entry { path, driver, domain, uuid, slot, pipe, remote }, read, log);
-        let settled = inner.record().and_then(|()| inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd()));
+        let settled = inner.keeper.put(&open.entry);
+        let settled = settled.and_then(|()| inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd()));
         if let Err(e) = settled {
             inner.close(&open);
             return Err(LogsError::Record(e));
@@ -283,15 +285,10 @@ impl Inner {
 
     fn close(&mut self, open: &Open) {
         self.open.remove(Path::new(&open.entry.path));
-        if let Err(e) = self.record() {
+        if let Err(e) = self.keeper.drop(open.entry.slot.as_str()) {
             tracing::error!(path = open.entry.path, error = %e, "the record still shows a closed log");
         }
         self.keeper.forget(open.entry.slot.as_str());
-    }
-
-    fn record(&mut self) -> io::Result<()> {
-        let files = self.open.values().map(|open| open.entry.clone()).collect();
-        self.keeper.record(&State { next_slot: self.next_slot, files })
     }
 }
 

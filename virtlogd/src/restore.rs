@@ -15,7 +15,7 @@ use daemon::keep::Slot;
 use nix::libc;
 
 use crate::logs::inode;
-use crate::state::{Entry, State};
+use crate::state::Entry;
 
 /// A log to go on with.
 #[derive(Debug)]
@@ -41,9 +41,10 @@ pub struct Restored {
 
 /// Takes up a record and the descriptors that came with it. A pipe that no record explains is written to a file in
 /// the folder `fallback`: its guest must not be stopped by a full pipe, nor killed by a broken one.
-pub fn restore(state: Option<State>, mut descriptors: HashMap<String, OwnedFd>, fallback: &Path) -> Restored {
-    let known = state.is_some();
-    let State { mut next_slot, files } = state.unwrap_or_default();
+pub fn restore(record: Option<Vec<Entry>>, mut descriptors: HashMap<String, OwnedFd>, fallback: &Path) -> Restored {
+    let known = record.is_some();
+    let files = record.unwrap_or_default();
+    let mut next_slot = files.iter().map(|entry| entry.slot.number() + 1).max().unwrap_or(0);
     let mut restored = Restored { files: Vec::new(), next_slot, dropped: Vec::new() };
     let mut homeless = Vec::new();
     for entry in files {

@@ -3,16 +3,6 @@
 use daemon::keep::Slot;
 use serde::{Deserialize, Serialize};
 
-/// Everything that must outlive the process.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct State {
-    /// Number of the next descriptor name.
-    pub next_slot: u64,
-    /// The open logs.
-    pub files: Vec<Entry>,
-}
-
 /// One open log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -31,4 +21,10 @@ pub struct Entry {
     /// The file is on a file system that depends on a server.
     #[serde(default)]
     pub remote: bool,
+}
+
+impl daemon::keep::Entry for Entry {
+    fn key(&self) -> String {
+        self.slot.as_str().to_owned()
+    }
 }

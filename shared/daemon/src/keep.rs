@@ -1,10 +1,10 @@
 //! What a daemon keeps over its own death: a record, and descriptors that the record explains.
 //!
 //! ```text
-//!             record()                    keep() forget()
-//!   daemon ──▶ STATE.json, memory copies   descriptors ──▶ the service manager's store
-//!      ▲            (serial, JSON)              │             (or the next program image)
-//!      └──────────── Keeper::open at start ◀────┘
+//!            put() drop()                     keep() forget()
+//!   daemon ──▶ STATE.json, memory copies    descriptors ──▶ the service manager's store
+//!      ▲             (a journal)                 │             (or the next program image)
+//!      └──────────── Keeper::open at start ◀─────┘
 //! ```
 //!
 //! The rule for users is: record first, then the descriptor, then the reply; on release record first, then the
@@ -12,134 +12,184 @@
 //! nobody was told yet, or somebody was and it must exist) or a descriptor without a record (finish the release).
 //!
 //! The record stands in a file and in two memory files that are kept beside the other descriptors, so that a lost or
-//! torn file costs nothing. It means something only during one boot: kernel locks and pipes end with it.
+//! torn file costs nothing. A change costs one line in each, whatever the number of entries. The record means something
+//! only during one boot, as kernel locks and pipes end with it; so it need not reach the disk, only the kernel.
 
-mod copy;
+mod journal;
 mod slot;
+mod volume;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
 use crate::fd_store::FdStore;
+use crate::keep::journal::Head;
+use crate::keep::volume::Volume;
 
+pub use journal::Entry;
 pub use slot::Slot;
 
 /// Names of the memory copies in the store.
 const COPIES: [&str; 2] = ["state-a", "state-b"];
-/// Largest record that is read back.
-const RECORD_MAX: u64 = 64 * 1024 * 1024;
-/// Layout of the envelope.
-const FORMAT: u32 = 1;
-
-/// A record with what is needed to trust it.
-#[derive(Serialize, Deserialize)]
-struct Envelope<T> {
-    format: u32,
-    daemon: String,
-    boot_id: String,
-    serial: u64,
-    #[serde(flatten)]
-    record: T,
-}
-
-/// The part of an envelope that decides whether it counts.
-#[derive(Deserialize)]
-struct Head {
-    format: u32,
-    daemon: String,
-    boot_id: String,
-    serial: u64,
-}
+/// Changes after which the record is written anew; more if it has more entries.
+const CHANGES_MIN: usize = 256;
 
 /// What an earlier process of the daemon left.
 #[derive(Debug)]
-pub struct Kept<T> {
-    /// Its last record; `None` when there is none of this boot.
-    pub record: Option<T>,
+pub struct Kept<E> {
+    /// Its record; `None` when there is none of this boot.
+    pub record: Option<Vec<E>>,
     /// Its descriptors by name.
     pub descriptors: HashMap<String, OwnedFd>,
     /// Whether there are signs of an earlier process at all: without a record, then, something is wrong.
     pub inherited: bool,
 }
 
-/// Writes records and hands over descriptors.
+/// Writes the record and hands over descriptors.
 #[derive(Debug)]
 pub struct Keeper {
     daemon: &'static str,
     boot_id: String,
     path: PathBuf,
-    copies: [File; 2],
+    /// The lines that put what is there now.
+    entries: BTreeMap<String, String>,
     serial: u64,
+    /// Changes since the record was last written as a whole.
+    changes: usize,
+    /// The file, unless it has to be written as a whole.
+    disk: Option<Volume>,
+    memory: [Volume; 2],
+    /// Which of the two is appended to; the other is whole but older.
+    current: usize,
     store: FdStore,
 }
 
 impl Keeper {
-    /// Reads what the last process left in the file at `path` and in the `descriptors` we were started with.
-    pub fn open<T: DeserializeOwned>(
+    /// Reads what the last process left in the file at `path` and in the `descriptors` we were started with. Nothing
+    /// of it is recorded again until [`Keeper::replace`].
+    pub fn open<E: Entry>(
         daemon: &'static str,
         path: &Path,
         mut store: FdStore,
         descriptors: Vec<(String, OwnedFd)>,
-    ) -> io::Result<(Keeper, Kept<T>)> {
+    ) -> io::Result<(Keeper, Kept<E>)> {
         let boot_id = host::system::boot_id()?;
         let inherited = !descriptors.is_empty();
         let mut descriptors: HashMap<String, OwnedFd> = descriptors.into_iter().collect();
-        let mut candidates = Vec::new();
-        match object::file::read_limited(path, RECORD_MAX) {
-            Ok(bytes) => candidates.push(bytes),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        let mut best: Option<(u64, Vec<E>)> = None;
+        let mut weigh = |place: &str, text: &[u8]| match journal::read(text, daemon, &boot_id) {
+            Ok(found) if best.as_ref().is_none_or(|(serial, _)| *serial < found.0) => best = Some(found),
+            Ok(_) => {}
+            Err(why) => tracing::warn!(place, "a copy of the record is left aside: {why}"),
+        };
+        match volume::read_file(path) {
+            Ok(text) => text.iter().for_each(|text| weigh("file", text)),
             Err(e) => tracing::error!(path = %path.display(), error = %e, "cannot read the record of the last process"),
         }
-        let mut copies = Vec::new();
+        let mut memory = Vec::new();
         for name in COPIES {
-            let file = match descriptors.remove(name) {
+            let copy = match descriptors.remove(name) {
                 Some(fd) => {
                     store.adopt(name);
-                    File::from(fd)
+                    Volume::memory(File::from(fd))
                 }
                 None => {
                     let fresh = host::descriptor::memory_file(name)?;
                     store.keep(name, fresh.as_fd())?;
-                    fresh
+                    Volume::memory(fresh)
                 }
             };
-            candidates.extend(copy::read(&file));
-            copies.push(file);
-        }
-        let best = newest(daemon, &boot_id, &candidates);
-        let serial = best.as_ref().map_or(0, |(serial, _)| *serial);
-        let record = best.and_then(|(_, bytes)| match serde_json::from_slice::<Envelope<T>>(bytes) {
-            Ok(envelope) => Some(envelope.record),
-            Err(e) => {
-                tracing::error!(error = %e, "the record of the last process cannot be understood");
-                None
+            let text = copy.read().unwrap_or_default();
+            if !text.is_empty() {
+                weigh(name, &text);
             }
-        });
+            memory.push(copy);
+        }
         for name in descriptors.keys() {
             store.adopt(name);
         }
-        let copies = <[File; 2]>::try_from(copies).expect("one for each name");
-        let keeper = Keeper { daemon, boot_id, path: path.to_owned(), copies, serial, store };
+        let memory = <[Volume; 2]>::try_from(memory).expect("one for each name");
+        let (serial, record) = best.map_or((0, None), |(serial, record)| (serial, Some(record)));
+        let keeper = Keeper {
+            daemon,
+            boot_id,
+            path: path.to_owned(),
+            entries: BTreeMap::new(),
+            serial,
+            changes: 0,
+            disk: None,
+            memory,
+            current: 0,
+            store,
+        };
         Ok((keeper, Kept { record, descriptors, inherited }))
     }
 
-    /// Writes the record, so that a process after us finds it whatever happens.
-    pub fn record<T: Serialize>(&mut self, record: &T) -> io::Result<()> {
-        let serial = self.serial + 1;
-        let envelope =
-            Envelope { format: FORMAT, daemon: self.daemon.into(), boot_id: self.boot_id.clone(), serial, record };
-        let bytes = serde_json::to_vec(&envelope)?;
-        object::file::write_atomic(&self.path, &bytes, 0o600)?;
-        self.serial = serial;
-        // Every other copy stays as it is, so that one is whole at any instant.
-        if let Err(e) = copy::write(&self.copies[(serial % 2) as usize], &bytes) {
+    /// Records exactly these entries, and nothing that was there before.
+    pub fn replace<E: Entry>(&mut self, entries: &[E]) -> io::Result<()> {
+        let lines = entries.iter().map(|entry| Ok((entry.key(), journal::put(entry)?)));
+        let lines = lines.collect::<io::Result<_>>()?;
+        let before = std::mem::replace(&mut self.entries, lines);
+        self.rewrite().inspect_err(|_| self.entries = before)
+    }
+
+    /// Records an entry, so that a process after us finds it whatever happens.
+    pub fn put(&mut self, entry: &impl Entry) -> io::Result<()> {
+        let (key, line) = (entry.key(), journal::put(entry)?);
+        let before = self.entries.insert(key.clone(), line.clone());
+        self.change(&line).inspect_err(|_| {
+            match before {
+                Some(before) => self.entries.insert(key, before),
+                None => self.entries.remove(&key),
+            };
+        })
+    }
+
+    /// Takes an entry off the record.
+    pub fn drop(&mut self, key: &str) -> io::Result<()> {
+        let Some(before) = self.entries.remove(key) else { return Ok(()) };
+        let line = journal::drop(key)?;
+        self.change(&line).inspect_err(|_| {
+            self.entries.insert(key.to_owned(), before);
+        })
+    }
+
+    /// Adds one line; the entries have the change already.
+    fn change(&mut self, line: &str) -> io::Result<()> {
+        let many = self.changes >= CHANGES_MIN.max(self.entries.len());
+        let Some(disk) = self.disk.as_mut().filter(|disk| !many && disk.is_intact()) else {
+            return self.rewrite();
+        };
+        disk.append(line.as_bytes())?;
+        self.serial += 1;
+        self.changes += 1;
+        if let Err(e) = self.memory[self.current].append(line.as_bytes()) {
             tracing::warn!(error = %e, "cannot copy the record to memory");
+        }
+        Ok(())
+    }
+
+    /// Writes the record as a whole: the file in one step, then the older copy.
+    fn rewrite(&mut self) -> io::Result<()> {
+        let head = Head {
+            format: journal::FORMAT,
+            daemon: self.daemon.to_owned(),
+            boot_id: self.boot_id.clone(),
+            serial: self.serial + 1,
+            entries: self.entries.len(),
+        };
+        let mut text = journal::head(&head)?;
+        self.entries.values().for_each(|line| text.push_str(line));
+        self.disk = Some(Volume::create(&self.path, text.as_bytes())?);
+        self.serial += 1;
+        self.changes = 0;
+        let other = 1 - self.current;
+        match self.memory[other].replace(text.as_bytes()) {
+            Ok(()) => self.current = other,
+            Err(e) => tracing::warn!(error = %e, "cannot copy the record to memory"),
         }
         Ok(())
     }
@@ -172,30 +222,8 @@ impl Keeper {
 
     /// The keeper's own descriptors, which the next program image needs beside the kept ones.
     pub fn copies(&self) -> Vec<(String, BorrowedFd<'_>)> {
-        COPIES.iter().zip(&self.copies).map(|(name, file)| (name.to_string(), file.as_fd())).collect()
+        COPIES.iter().zip(&self.memory).map(|(name, copy)| (name.to_string(), copy.file().as_fd())).collect()
     }
-}
-
-/// The whole record of this daemon and boot that was written last.
-fn newest<'a>(daemon: &str, boot_id: &str, candidates: &'a [Vec<u8>]) -> Option<(u64, &'a [u8])> {
-    let heads = candidates.iter().filter_map(|bytes| match serde_json::from_slice::<Head>(bytes) {
-        Ok(head) if head.format == FORMAT && head.daemon == daemon && head.boot_id == boot_id => {
-            Some((head.serial, bytes.as_slice()))
-        }
-        Ok(head) => {
-            tracing::info!(
-                format = head.format,
-                daemon = head.daemon,
-                "a record of another format, daemon or boot is left aside"
-            );
-            None
-        }
-        Err(e) => {
-            tracing::error!(error = %e, "a copy of the record is damaged");
-            None
-        }
-    });
-    heads.max_by_key(|(serial, _)| *serial)
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@
 //! | [`idle`], [`token`] | when to leave; how daemons know each other |
 //! | `run`, `serve`, `reexec` | the order of it all |
 
-mod admin;
 pub mod activation;
+mod admin;
 pub mod arguments;
 pub mod config;
 pub mod context;

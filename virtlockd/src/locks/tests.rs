@@ -216,7 +216,7 @@ async fn an_interrupted_release_is_finished() {
             let heirs = locks.inheritance().unwrap();
             let mut inner = locks.lock();
             let (_, last) = inner.spaces.release(&key, guest.pid.number()).unwrap();
-            inner.record().unwrap();
+            inner.record(&key, last.as_ref()).unwrap();
             // Killed here.
             std::mem::forget(last);
             heirs

@@ -80,7 +80,7 @@ impl Locks {
             let Some(held) = inner.spaces.get_mut(&key) else { return };
             held.file = Some(file);
             tracing::warn!(space = key.space, resource = key.name, "a lock that was lost is held again");
-            if let Err(e) = inner.record().and_then(|()| inner.keep(&key)) {
+            if let Err(e) = inner.record(&key, None).and_then(|()| inner.keep(&key)) {
                 tracing::error!(resource = key.name, error = %e, "it would not survive another crash");
             }
             return;

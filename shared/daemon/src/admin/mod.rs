@@ -115,15 +115,27 @@ impl admin::Service<Call> for Calls {
         Ok(admin::ConnectGetLibVersionRet { lib_ver: LIBRARY_VERSION })
     }
 
-    async fn connect_list_servers(&self, _: &Call, args: admin::ConnectListServersArgs) -> Result<admin::ConnectListServersRet> {
+    async fn connect_list_servers(
+        &self,
+        _: &Call,
+        args: admin::ConnectListServersArgs,
+    ) -> Result<admin::ConnectListServersRet> {
         no_flags("adminConnectListServers", args.flags)?;
-        let names = self.managed().iter().map(|managed| admin::NonnullServer { name: managed.server.name().to_owned() });
+        let names =
+            self.managed().iter().map(|managed| admin::NonnullServer { name: managed.server.name().to_owned() });
         let servers: Vec<_> = names.collect();
         let count = u32::try_from(servers.len()).unwrap_or(u32::MAX);
-        Ok(admin::ConnectListServersRet { servers: if args.need_results == 0 { Vec::new() } else { servers }, ret: count })
+        Ok(admin::ConnectListServersRet {
+            servers: if args.need_results == 0 { Vec::new() } else { servers },
+            ret: count,
+        })
     }
 
-    async fn connect_lookup_server(&self, _: &Call, args: admin::ConnectLookupServerArgs) -> Result<admin::ConnectLookupServerRet> {
+    async fn connect_lookup_server(
+        &self,
+        _: &Call,
+        args: admin::ConnectLookupServerArgs,
+    ) -> Result<admin::ConnectLookupServerRet> {
         no_flags("adminConnectLookupServer", args.flags)?;
         let name = self.server(&args.name)?.server.name().to_owned();
         Ok(admin::ConnectLookupServerRet { srv: admin::NonnullServer { name } })
@@ -138,19 +150,34 @@ impl admin::Service<Call> for Calls {
         Ok(admin::ServerGetThreadpoolParametersRet { params: self.server(&args.srv.name)?.pool.params() })
     }
 
-    async fn server_set_threadpool_parameters(&self, _: &Call, args: admin::ServerSetThreadpoolParametersArgs) -> Result<()> {
+    async fn server_set_threadpool_parameters(
+        &self,
+        _: &Call,
+        args: admin::ServerSetThreadpoolParametersArgs,
+    ) -> Result<()> {
         no_flags("adminServerSetThreadPoolParameters", args.flags)?;
         self.server(&args.srv.name)?.pool.set(&args.params)
     }
 
-    async fn server_list_clients(&self, _: &Call, args: admin::ServerListClientsArgs) -> Result<admin::ServerListClientsRet> {
+    async fn server_list_clients(
+        &self,
+        _: &Call,
+        args: admin::ServerListClientsArgs,
+    ) -> Result<admin::ServerListClientsRet> {
         no_flags("adminServerListClients", args.flags)?;
         let clients = self.server(&args.srv.name)?.clients();
         let count = u32::try_from(clients.len()).unwrap_or(u32::MAX);
-        Ok(admin::ServerListClientsRet { clients: if args.need_results == 0 { Vec::new() } else { clients }, ret: count })
+        Ok(admin::ServerListClientsRet {
+            clients: if args.need_results == 0 { Vec::new() } else { clients },
+            ret: count,
+        })
     }
 
-    async fn server_lookup_client(&self, _: &Call, args: admin::ServerLookupClientArgs) -> Result<admin::ServerLookupClientRet> {
+    async fn server_lookup_client(
+        &self,
+        _: &Call,
+        args: admin::ServerLookupClientArgs,
+    ) -> Result<admin::ServerLookupClientRet> {
         no_flags("adminServerLookupClient", args.flags)?;
         let managed = self.server(&args.srv.name)?;
         Ok(admin::ServerLookupClientRet { clnt: managed.describe(&*managed.client(args.id)?) })
@@ -168,7 +195,11 @@ impl admin::Service<Call> for Calls {
         Ok(())
     }
 
-    async fn server_get_client_limits(&self, _: &Call, args: admin::ServerGetClientLimitsArgs) -> Result<admin::ServerGetClientLimitsRet> {
+    async fn server_get_client_limits(
+        &self,
+        _: &Call,
+        args: admin::ServerGetClientLimitsArgs,
+    ) -> Result<admin::ServerGetClientLimitsRet> {
         no_flags("adminServerGetClientLimits", args.flags)?;
         Ok(admin::ServerGetClientLimitsRet { params: self.server(&args.srv.name)?.limits() })
     }
@@ -178,13 +209,21 @@ impl admin::Service<Call> for Calls {
         self.server(&args.srv.name)?.set_limits(&args.params)
     }
 
-    async fn connect_get_logging_outputs(&self, _: &Call, args: admin::ConnectGetLoggingOutputsArgs) -> Result<admin::ConnectGetLoggingOutputsRet> {
+    async fn connect_get_logging_outputs(
+        &self,
+        _: &Call,
+        args: admin::ConnectGetLoggingOutputsArgs,
+    ) -> Result<admin::ConnectGetLoggingOutputsRet> {
         no_flags("adminConnectGetLoggingOutputs", args.flags)?;
         let (outputs, count) = Calls::log()?.outputs();
         Ok(admin::ConnectGetLoggingOutputsRet { outputs, noutputs: u32::try_from(count).unwrap_or(u32::MAX) })
     }
 
-    async fn connect_get_logging_filters(&self, _: &Call, args: admin::ConnectGetLoggingFiltersArgs) -> Result<admin::ConnectGetLoggingFiltersRet> {
+    async fn connect_get_logging_filters(
+        &self,
+        _: &Call,
+        args: admin::ConnectGetLoggingFiltersArgs,
+    ) -> Result<admin::ConnectGetLoggingFiltersRet> {
         no_flags("adminConnectGetLoggingFilters", args.flags)?;
         let (filters, count) = Calls::log()?.filters();
         let filters = Some(filters).filter(|text| !text.is_empty());
@@ -211,7 +250,8 @@ impl admin::Service<Call> for Calls {
 
     async fn connect_set_daemon_timeout(&self, _: &Call, args: admin::ConnectSetDaemonTimeoutArgs) -> Result<()> {
         no_flags("adminConnectSetDaemonTimeout", args.flags)?;
-        let timeout = Some(args.timeout).filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
+        let timeout =
+            Some(args.timeout).filter(|seconds| *seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
         self.context.idle.set_timeout(timeout);
         Ok(())
     }

@@ -63,7 +63,9 @@ impl Managed {
             }
         }
         if anonymous > most {
-            return Err(invalid("The overall maximum number of clients must be greater than the maximum number of clients waiting for authentication"));
+            return Err(invalid(
+                "The overall maximum number of clients must be greater than the maximum number of clients waiting for authentication",
+            ));
         }
         self.server.set_client_limits(most, anonymous);
         Ok(())
@@ -74,13 +76,21 @@ impl Managed {
 pub(super) fn client_info(client: &Client) -> Vec<TypedParam> {
     let peer = client.peer();
     let identity = client.identity();
-    let text = |name: &str, value: &str| TypedParam { field: name.into(), value: TypedParamValue::String(value.into()) };
+    let text =
+        |name: &str, value: &str| TypedParam { field: name.into(), value: TypedParamValue::String(value.into()) };
     let int = |name: &str, value: i32| TypedParam { field: name.into(), value: TypedParamValue::Int(value) };
-    let mut params = vec![TypedParam { field: c::VIR_CLIENT_INFO_READONLY.into(), value: TypedParamValue::Boolean(client.read_only().into()) }];
+    let mut params = vec![TypedParam {
+        field: c::VIR_CLIENT_INFO_READONLY.into(),
+        value: TypedParamValue::Boolean(client.read_only().into()),
+    }];
     params.push(int(c::VIR_CLIENT_INFO_UNIX_USER_ID, peer.uid.cast_signed()));
-    params.extend(host::account::user_name(peer.uid).ok().flatten().map(|name| text(c::VIR_CLIENT_INFO_UNIX_USER_NAME, &name)));
+    params.extend(
+        host::account::user_name(peer.uid).ok().flatten().map(|name| text(c::VIR_CLIENT_INFO_UNIX_USER_NAME, &name)),
+    );
     params.push(int(c::VIR_CLIENT_INFO_UNIX_GROUP_ID, peer.gid.cast_signed()));
-    params.extend(host::account::group_name(peer.gid).ok().flatten().map(|name| text(c::VIR_CLIENT_INFO_UNIX_GROUP_NAME, &name)));
+    params.extend(
+        host::account::group_name(peer.gid).ok().flatten().map(|name| text(c::VIR_CLIENT_INFO_UNIX_GROUP_NAME, &name)),
+    );
     params.push(int(c::VIR_CLIENT_INFO_UNIX_PROCESS_ID, peer.pid));
     let named = [
         (field::SASL_USER_NAME, c::VIR_CLIENT_INFO_SASL_USER_NAME),

@@ -94,7 +94,11 @@ impl Filter {
         if matched.is_empty() {
             return Err(malformed());
         }
-        let level = level.parse().ok().and_then(Level::from_number).ok_or_else(|| Error::FilterLevel { level: level.to_owned(), filter: text.to_owned() })?;
+        let level = level
+            .parse()
+            .ok()
+            .and_then(Level::from_number)
+            .ok_or_else(|| Error::FilterLevel { level: level.to_owned(), filter: text.to_owned() })?;
         Ok(Filter { level, text: matched.to_owned() })
     }
 

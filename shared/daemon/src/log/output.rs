@@ -72,7 +72,11 @@ impl Output {
     fn parse(text: &str) -> Result<Output, Error> {
         let malformed = || Error::Output(text.to_owned());
         let (level, rest) = text.split_once(':').ok_or_else(malformed)?;
-        let level = level.parse().ok().and_then(Level::from_number).ok_or_else(|| Error::OutputLevel { level: level.to_owned(), output: text.to_owned() })?;
+        let level = level
+            .parse()
+            .ok()
+            .and_then(Level::from_number)
+            .ok_or_else(|| Error::OutputLevel { level: level.to_owned(), output: text.to_owned() })?;
         let kind = rest.split(':').next().unwrap_or_default();
         if !matches!(kind, "stderr" | "journald" | "file" | "syslog") {
             return Err(Error::Destination { kind: kind.to_owned(), output: text.to_owned() });
