@@ -5,7 +5,8 @@ import random
 import pytest
 
 from machine import wait_until
-from test_store import OWNER, Owner, is_free, kill_daemon, stored
+from owner_process import OWNER, Owner, looks
+from test_store import is_free, stored
 
 FLOOD = os.path.join(os.path.dirname(OWNER), "flood.py")
 KILLS = 50
@@ -53,7 +54,7 @@ def end_somehow(machine, daemon, chance):
         machine.run("systemctl", "stop", f"{daemon}.service")
         machine.run("systemctl", "start", f"{daemon}.service")
     else:
-        kill_daemon(machine, daemon)
+        machine.kill(daemon)
 
 
 def preserves(machine):
@@ -73,7 +74,7 @@ def test_locks_survive_fifty_deaths(machine):
             name = names[count % LOCKS]
             second = machine.run("/usr/bin/python3", OWNER, "lock", name, check=False, stdin="")
             assert second.returncode != 0 and "is locked" in second.stderr, second.stderr
-        held, free = map(int, watcher.process.communicate(timeout=60)[0].split())
+        held, free = looks(watcher)
         assert held > 100 and free == 0
         assert stored(machine, "virtlockd") == LOCKS + IDLE
         assert all(owner.process.poll() is None for owner in owners), "no owner may be harmed"
@@ -81,7 +82,7 @@ def test_locks_survive_fifty_deaths(machine):
         machine.run("systemctl", "kill", "-s", "STOP", "virtlockd.service")
         for owner in owners[::2]:
             owner.finish()
-        kill_daemon(machine, "virtlockd")
+        machine.kill("virtlockd")
         for number, name in enumerate(names):
             wait_until(lambda: is_free(machine, name) == (number % 2 == 0), 20, f"the right state of {name}")
         for owner in owners[1::2]:
