@@ -121,7 +121,7 @@ impl Settings {
                 max_workers: file.uint("max_workers")?.unwrap_or(if helper { 0 } else { 20 }),
                 prio_workers: file.uint("prio_workers")?.unwrap_or(if helper { 0 } else { 5 }),
                 max_clients: at_least_one(file, "max_clients", if helper { 1024 } else { 5000 })?,
-                max_anonymous_clients: file.uint("max_anonymous_clients")?.unwrap_or(20),
+                max_anonymous_clients: file.uint("max_anonymous_clients")?.unwrap_or(if helper { 0 } else { 20 }),
                 max_queued_clients: file.uint("max_queued_clients")?.unwrap_or(1000),
                 max_client_requests: at_least_one(file, "max_client_requests", requests)?,
                 keepalive_interval: file.int("keepalive_interval")?.unwrap_or(5),
