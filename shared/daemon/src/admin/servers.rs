@@ -64,7 +64,7 @@ impl Managed {
         }
         if anonymous > most {
             return Err(invalid(
-                "The overall maximum number of clients must be greater than the maximum number of clients waiting for authentication",
+                "The overall maximum number of clients must not be less than the number of clients waiting for authentication",
             ));
         }
         self.server.set_client_limits(most, anonymous);
