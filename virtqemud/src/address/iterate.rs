@@ -55,7 +55,8 @@ pub fn each<E>(def: &mut DomainDef, mut visit: impl FnMut(&mut DeviceInfo, Conne
         visit(&mut input.info, wishes.input(input.bus, input.model))?;
     }
     for filesystem in &mut d.filesystems {
-        visit(&mut filesystem.info, wishes.virtio(filesystem.model))?;
+        let wanted = wishes.filesystem(filesystem);
+        visit(&mut filesystem.info, wanted)?;
     }
     for watchdog in &mut d.watchdogs {
         visit(&mut watchdog.info, wishes.watchdog(watchdog.model))?;

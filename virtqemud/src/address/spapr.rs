@@ -6,9 +6,10 @@ use conf::domain::DomainDef;
 use conf::domain::device::chardev::SerialModel;
 use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::info::{Address, DeviceInfo};
+use conf::domain::device::tpm::TpmModel;
 use error::Result;
 
-use super::iterate;
+use super::{iterate, machine};
 use super::pci::xml_error;
 
 /// Where libvirt begins for each kind of device; further ones follow in steps of 0x1000.
@@ -16,10 +17,12 @@ const NETWORK: u64 = 0x1000;
 const SCSI: u64 = 0x2000;
 const SERIAL: u64 = 0x3000_0000;
 const NVRAM: u64 = 0x3000;
+const TPM: u64 = 0x4000;
 const STEP: u64 = 0x1000;
 
 /// Gives a register to each device of the virtual I/O bus.
 pub fn assign(def: &mut DomainDef) -> Result<()> {
+    let pseries = machine::is_pseries(def);
     let mut taken = BTreeSet::new();
     iterate::each(def, |info, _| {
         if let Some(Address::SpaprVio(Some(register))) = &info.address
@@ -43,7 +46,10 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
     for controller in d.controllers.iter_mut().filter(|c| c.kind == ControllerKind::Scsi && c.model == Some(ControllerModel::IbmVscsi)) {
         give(&mut controller.info, SCSI);
     }
-    d.serials.iter_mut().filter(|s| s.model == Some(SerialModel::SpaprVty)).for_each(|s| give(&mut s.info, SERIAL));
-    d.nvram.iter_mut().for_each(|n| give(&mut n.info, NVRAM));
+    if pseries {
+        d.serials.iter_mut().filter(|s| s.model == Some(SerialModel::SpaprVty)).for_each(|s| give(&mut s.info, SERIAL));
+        d.nvram.iter_mut().for_each(|n| give(&mut n.info, NVRAM));
+        d.tpms.iter_mut().filter(|t| t.model == Some(TpmModel::Spapr)).for_each(|t| give(&mut t.info, TPM));
+    }
     Ok(())
 }

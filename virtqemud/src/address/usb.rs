@@ -3,6 +3,7 @@
 use conf::domain::DomainDef;
 use conf::domain::device::controller::{ControllerDef, ControllerKind, ControllerModel};
 use conf::domain::device::disk::DiskBus;
+use conf::domain::device::filesystem::FilesystemDriver;
 use conf::domain::device::hostdev::HostdevSource;
 use conf::domain::device::hub::HubDef;
 use conf::domain::device::info::{Address, DeviceInfo, UsbAddress};
@@ -204,7 +205,8 @@ fn add_hubs(def: &mut DomainDef, provided: usize) {
         Ok(())
     });
     if needed > available {
-        let hubs = (needed - available).div_ceil(HUB_PORTS - 1);
+        // One more, for the port that a hub itself takes.
+        let hubs = (needed - available + 1).div_ceil(HUB_PORTS - 1);
         def.devices.hubs.extend(std::iter::repeat_with(HubDef::default).take(hubs));
     }
 }
@@ -232,6 +234,9 @@ fn devices(def: &mut DomainDef, mut visit: impl FnMut(&mut DeviceInfo) -> Result
     }
     for redirdev in &mut d.redirdevs {
         visit(&mut redirdev.info)?;
+    }
+    for filesystem in d.filesystems.iter_mut().filter(|f| f.driver == Some(FilesystemDriver::Mtp)) {
+        visit(&mut filesystem.info)?;
     }
     Ok(())
 }

@@ -94,8 +94,7 @@ fn create(def: &mut DomainDef, capability: &Capability, bus_count: usize, dry_ru
     for controller in def.devices.controllers.iter().filter(|c| c.kind == ControllerKind::Pci) {
         let number = controller.number() as usize;
         let model = controller.model.ok_or_else(|| internal("PCI controller model was not set correctly"))?;
-        let hotplug = controller.pci.hotplug != Some(false);
-        buses[number] = Bus::of(model, hotplug).ok_or_else(|| internal(format!("Invalid PCI controller model {model}")))?;
+        buses[number] = Bus::of(model).ok_or_else(|| internal(format!("Invalid PCI controller model {model}")))?;
     }
     let filler = if machine::is_pseries(def) {
         ControllerModel::PciRoot
@@ -106,7 +105,7 @@ fn create(def: &mut DomainDef, capability: &Capability, bus_count: usize, dry_ru
     };
     for (number, bus) in buses.iter_mut().enumerate().filter(|(_, b)| b.model.is_none()) {
         let model = if number == 0 { ControllerModel::PciRoot } else { filler };
-        *bus = Bus::of(model, true).expect("a bridge is a PCI controller");
+        *bus = Bus::of(model).expect("a bridge is a PCI controller");
     }
     let many_roots = machine::is_pseries(def);
     let pcie_to_pci_bridge = capability.has_type("pcie-pci-bridge");
@@ -162,7 +161,8 @@ fn assign_slots(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
         give(&mut controller.info, kind)?;
     }
     for filesystem in &mut d.filesystems {
-        give(&mut filesystem.info, wishes.virtio(filesystem.model))?;
+        let kind = wishes.filesystem(filesystem);
+        give(&mut filesystem.info, kind)?;
     }
     for interface in d.interfaces.iter_mut().filter(|i| i.kind != InterfaceKind::Hostdev) {
         let kind = wishes.interface(interface);

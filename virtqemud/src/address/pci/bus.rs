@@ -72,14 +72,14 @@ impl Default for Bus {
 }
 
 impl Bus {
-    /// The bus that a controller of this model makes. `None`: not a PCI controller.
-    pub fn of(model: ControllerModel, hotplug: bool) -> Option<Bus> {
+    /// The bus that a controller of this model makes. `None`: not a PCI controller. That a user switched hot-plug off on a
+    /// port does not keep devices away from it.
+    pub fn of(model: ControllerModel) -> Option<Bus> {
         use ControllerModel as M;
         let auto = Connect::AUTOASSIGN;
-        let plug = if hotplug { Connect::HOTPLUGGABLE } else { Connect::default() };
+        let plug = Connect::HOTPLUGGABLE;
         let (offers, first_slot, last_slot) = match model {
-            // Its own switch is about ACPI in the guest, not about what may sit there.
-            M::PciRoot => (auto.or(Connect::HOTPLUGGABLE).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE).or(Connect::PCI_EXPANDER_BUS), 1, 31),
+            M::PciRoot => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE).or(Connect::PCI_EXPANDER_BUS), 1, 31),
             M::PciBridge | M::PcieToPciBridge => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 1, 31),
             M::PciExpanderBus => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 0, 31),
             M::PcieRoot => (

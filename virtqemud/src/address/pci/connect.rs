@@ -2,6 +2,7 @@
 
 use conf::domain::DomainDef;
 use conf::domain::device::controller::{ControllerDef, ControllerKind, ControllerModel};
+use conf::domain::device::filesystem::{FilesystemDef, FilesystemDriver};
 use conf::domain::device::hostdev::{HostdevDef, HostdevSource, MdevModel, ScsiHostModel};
 use conf::domain::device::info::VirtioModel;
 use conf::domain::device::input::InputBus;
@@ -90,6 +91,10 @@ impl Wishes {
         }
     }
 
+    pub fn filesystem(self, filesystem: &FilesystemDef) -> Connect {
+        if filesystem.driver == Some(FilesystemDriver::Mtp) { NONE } else { self.virtio(filesystem.model) }
+    }
+
     pub fn sound(self, model: SoundModel) -> Connect {
         match model {
             SoundModel::Es1370 | SoundModel::Ac97 | SoundModel::Ich6 | SoundModel::Ich9 => PCI,
@@ -146,7 +151,11 @@ impl Wishes {
     }
 
     pub fn iommu(self, model: IommuModel) -> Connect {
-        if model == IommuModel::Virtio { Connect::PCIE_DEVICE.or(Connect::AUTOASSIGN).or(Connect::INTEGRATED) } else { NONE }
+        match model {
+            IommuModel::Virtio if self.express == PCIE => Connect::PCIE_DEVICE.or(Connect::AUTOASSIGN).or(Connect::INTEGRATED),
+            IommuModel::Virtio => PCI,
+            _ => NONE,
+        }
     }
 
     pub fn serial(self, target: Option<SerialType>) -> Connect {

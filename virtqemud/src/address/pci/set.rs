@@ -96,12 +96,12 @@ impl AddressSet {
                 M::PciBridge
             } else if self.pcie_to_pci_bridge {
                 // Its port must not be given to anything else.
-                let mut port = Bus::of(M::PcieRootPort, true).expect("a root port is a PCI controller");
-                port.offers = Connect::PCIE_TO_PCI_BRIDGE;
+                let mut port = Bus::of(M::PcieRootPort).expect("a root port is a PCI controller");
+                port.offers = Connect::PCIE_TO_PCI_BRIDGE.or(Connect::AUTOASSIGN);
                 first.push(port);
                 M::PcieToPciBridge
             } else {
-                first.extend(Bus::of(M::DmiToPciBridge, true));
+                first.extend(Bus::of(M::DmiToPciBridge));
                 M::PciBridge
             }
         } else if wanted.any(Connect::PCI_BRIDGE) {
@@ -116,7 +116,7 @@ impl AddressSet {
         at.bus += first.len() as u32;
         self.buses.append(&mut first);
         while self.buses.len() <= at.bus as usize {
-            self.buses.extend(Bus::of(model, true));
+            self.buses.extend(Bus::of(model));
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ mod tests {
     use ControllerModel as M;
 
     fn q35() -> AddressSet {
-        AddressSet { buses: vec![Bus::of(M::PcieRoot, true).unwrap()], dry_run: true, many_roots: false, pcie_to_pci_bridge: true }
+        AddressSet { buses: vec![Bus::of(M::PcieRoot).unwrap()], dry_run: true, many_roots: false, pcie_to_pci_bridge: true }
     }
 
     const PCIE: Connect = Connect::PCIE_DEVICE.or(Connect::HOTPLUGGABLE).or(Connect::AUTOASSIGN);
