@@ -151,11 +151,7 @@ impl Wishes {
     }
 
     pub fn iommu(self, model: IommuModel) -> Connect {
-        match model {
-            IommuModel::Virtio if self.express == PCIE => Connect::PCIE_DEVICE.or(Connect::AUTOASSIGN).or(Connect::INTEGRATED),
-            IommuModel::Virtio => PCI,
-            _ => NONE,
-        }
+        if model == IommuModel::Virtio { self.integrated() } else { NONE }
     }
 
     pub fn serial(self, target: Option<SerialType>) -> Connect {
@@ -163,7 +159,12 @@ impl Wishes {
     }
 
     pub fn panic(self, model: Option<PanicModel>) -> Connect {
-        if model == Some(PanicModel::Pvpanic) { PCI } else { NONE }
+        if model == Some(PanicModel::Pvpanic) { self.integrated() } else { NONE }
+    }
+
+    /// Part of the root complex, where there is one.
+    fn integrated(self) -> Connect {
+        if self.express == PCIE { Connect::PCIE_DEVICE.or(Connect::AUTOASSIGN).or(Connect::INTEGRATED) } else { PCI }
     }
 
     /// Shared memory.

@@ -75,7 +75,10 @@ pub fn build_as(b: &mut Builder, source: &ChardevSource, alias: &str, id: &str) 
             }
             text
         }
-        Chardev::Dbus { channel } => format!("dbus,id={id},name={}", comma(channel.as_deref().unwrap_or(""))),
+        Chardev::Dbus { channel } => {
+            let fallback = if alias.starts_with("redir") { "org.qemu.usbredir" } else { "" };
+            format!("dbus,id={id},name={}", comma(channel.as_deref().unwrap_or(fallback)))
+        }
     };
     if let Some(log) = &source.log {
         file(b, &mut text, &format!("{id}-log"), "logfile", &log.file, None);

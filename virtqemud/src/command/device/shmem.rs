@@ -49,5 +49,5 @@ fn doorbell(shmem: &ShmemDef, id: &str) -> Props {
         .with("chardev", format!("char{id}"))
         .maybe("master", master)
         .nonzero("vectors", msi.vectors.unwrap_or(0))
-        .maybe("ioeventfd", msi.ioeventfd)
+        .with("ioeventfd", msi.ioeventfd.unwrap_or(true))
 }
