@@ -106,6 +106,11 @@ impl Driver {
         self.folders.config.join("autostart").join(format!("{name}.xml"))
     }
 
+    /// Link that marks a domain to be started at the next boot only.
+    pub fn autostart_once_link(&self, name: &str) -> PathBuf {
+        self.folders.config.join("autostart").join(format!("{name}.xml.once"))
+    }
+
     /// Status document of a running domain.
     pub fn status_file(&self, name: &str) -> PathBuf {
         self.folders.state.join(format!("{name}.xml"))

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf::domain::VirtType as DomainVirt;
+use conf::domain::device::interface::{BackendOptions, InterfaceDef, InterfaceKind, InterfaceSource, NetDriverOptions};
 use error::{Domain as From, Error};
 use protocol::remote;
 use rpc::Call;
@@ -12,12 +13,14 @@ use super::{Api, bad_argument, check_flags, define};
 use crate::capability::domain_capabilities::{self, DISABLE_DEPRECATED_FEATURES, Question};
 use crate::capability::host::HostFacts;
 use crate::capability::{VirtType, cache, document, firmware};
-use crate::command::{self, LaunchInputs};
+use crate::command::{self, InterfaceFds, LaunchInputs};
 use crate::document::host_arch;
 use crate::process::start::search_path;
 
 /// Limit of a guest without KVM, and of one whose kind is not told.
 const TCG_VCPUS_MAX: i32 = 16;
+/// A descriptor number for command lines that nobody runs.
+const SHOWN_FD: i32 = 24;
 /// The only native form there is.
 const NATIVE_FORMAT: &str = "qemu-argv";
 
@@ -100,14 +103,33 @@ pub(super) async fn xml_to_native(api: &Api, _: &Call, args: remote::ConnectDoma
     }
     let mut def = define::parse(api, &args.domain_xml, false).await?;
     let capability = api.driver.emulator(def.devices.emulator.as_deref(), &def.os.arch).await?;
+    def.devices.interfaces.iter_mut().for_each(make_plain);
     command::prepare(&mut def, &capability)?;
     let folders = &api.driver.folders;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (lib, run) = (folders.lib.display().to_string(), folders.state.display().to_string());
     let path = search_path();
-    let inputs = LaunchInputs::shown(&lib, &run, &def.name, &path, i64::try_from(now).unwrap_or(i64::MAX), 0);
+    let mut inputs = LaunchInputs::shown(&lib, &run, &def.name, &path, i64::try_from(now).unwrap_or(i64::MAX), 0);
+    let tap = |number: usize| InterfaceFds { taps: vec![SHOWN_FD + i32::try_from(number).unwrap_or(0)], ..InterfaceFds::default() };
+    inputs.interfaces = (0..def.devices.interfaces.len()).map(tap).collect();
     let plan = command::plan(&def, &capability, &inputs)?;
     Ok(remote::ConnectDomainXmlToNativeRet { native_config: command::native::text(&plan) })
+}
+
+/// A command line that is only shown cannot name what a start would make: libvirt shows every interface as a tap that
+/// somebody has opened, with nothing but card and address of its own.
+fn make_plain(interface: &mut InterfaceDef) {
+    if interface.kind == InterfaceKind::Hostdev {
+        return;
+    }
+    interface.kind = InterfaceKind::Ethernet;
+    interface.source = InterfaceSource::Ethernet;
+    interface.driver = NetDriverOptions::default();
+    interface.backend = BackendOptions::default();
+    interface.actual = None;
+    interface.mtu = None;
+    interface.sndbuf = None;
+    interface.ips.clear();
 }
 
 fn kvm_vcpus_max() -> u32 {

@@ -76,6 +76,18 @@ pub(super) async fn autostart(api: &Api, _: &Call, args: remote::DomainGetAutost
     Ok(remote::DomainGetAutostartRet { autostart: i32::from(api.find(&args.dom)?.view().autostart) })
 }
 
+pub(super) async fn autostart_once(api: &Api, _: &Call, args: remote::DomainGetAutostartOnceArgs) -> error::Result<remote::DomainGetAutostartOnceRet> {
+    let name = api.find(&args.dom)?.view().name.clone();
+    let (link, definition) = (api.driver.autostart_once_link(&name), api.driver.definition_file(&name));
+    let set = host::run_blocking(move || object::autostart::is_set(&link, &definition)).await;
+    Ok(remote::DomainGetAutostartOnceRet { autostart: i32::from(set) })
+}
+
+pub(super) async fn set_autostart_once(api: &Api, _: &Call, args: remote::DomainSetAutostartOnceArgs) -> error::Result<()> {
+    let on = args.autostart != 0;
+    api.find(&args.dom)?.ask(move |actor| Box::pin(actor.set_autostart_once(on))).await
+}
+
 pub(super) async fn set_autostart(api: &Api, _: &Call, args: remote::DomainSetAutostartArgs) -> error::Result<()> {
     let on = args.autostart != 0;
     api.find(&args.dom)?.ask(move |actor| Box::pin(actor.set_autostart(on))).await

@@ -123,6 +123,12 @@ serve! { remote:
     domain_get_time(DomainGetTimeArgs) -> remote::DomainGetTimeRet = idle::time;
     domain_get_guest_info(DomainGetGuestInfoArgs) -> remote::DomainGetGuestInfoRet = idle::guest_info;
     domain_authorized_ssh_keys_get(DomainAuthorizedSshKeysGetArgs) -> remote::DomainAuthorizedSshKeysGetRet = idle::ssh_keys;
+    domain_screenshot(DomainScreenshotArgs) -> remote::DomainScreenshotRet = idle::screenshot;
+    domain_send_key(DomainSendKeyArgs) -> () = life::send_key;
+    domain_inject_nmi(DomainInjectNmiArgs) -> () = life::inject_nmi;
+    domain_get_autostart_once(DomainGetAutostartOnceArgs) -> remote::DomainGetAutostartOnceRet = define::autostart_once;
+    domain_set_autostart_once(DomainSetAutostartOnceArgs) -> () = define::set_autostart_once;
+    domain_set_interface_parameters(DomainSetInterfaceParametersArgs) -> () = parameters::set_interface;
     domain_abort_job(DomainAbortJobArgs) -> () = idle::abort_job;
     domain_get_block_job_info(DomainGetBlockJobInfoArgs) -> remote::DomainGetBlockJobInfoRet = idle::block_job_info;
     domain_snapshot_num(DomainSnapshotNumArgs) -> remote::DomainSnapshotNumRet = idle::snapshot_count;

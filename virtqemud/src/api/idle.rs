@@ -34,6 +34,7 @@ need_guest! {
     time: DomainGetTimeArgs -> remote::DomainGetTimeRet;
     guest_info: DomainGetGuestInfoArgs -> remote::DomainGetGuestInfoRet;
     ssh_keys: DomainAuthorizedSshKeysGetArgs -> remote::DomainAuthorizedSshKeysGetRet;
+    screenshot: DomainScreenshotArgs -> remote::DomainScreenshotRet;
     abort_job: DomainAbortJobArgs -> ();
     block_job_info: DomainGetBlockJobInfoArgs -> remote::DomainGetBlockJobInfoRet;
 }

@@ -7,7 +7,7 @@ use protocol::constants as c;
 use protocol::remote;
 use rpc::Call;
 
-use super::{Api, check_flags, define};
+use super::{Api, check_flags, define, keymap};
 use crate::domain::handle::Domain;
 use crate::domain::lifecycle::{self, StartOptions};
 
@@ -106,6 +106,21 @@ pub(super) async fn destroy_flags(api: &Api, _: &Call, args: remote::DomainDestr
 
 fn options(flags: u32) -> StartOptions {
     StartOptions { paused: flags & c::VIR_DOMAIN_START_PAUSED != 0, reset_nvram: flags & c::VIR_DOMAIN_START_RESET_NVRAM != 0 }
+}
+
+pub(super) async fn inject_nmi(api: &Api, _: &Call, args: remote::DomainInjectNmiArgs) -> error::Result<()> {
+    check_flags("qemuDomainInjectNMI", args.flags, 0)?;
+    api.find(&args.dom)?.ask(|actor| Box::pin(actor.inject_nmi())).await
+}
+
+pub(super) async fn send_key(api: &Api, _: &Call, args: remote::DomainSendKeyArgs) -> error::Result<()> {
+    check_flags("qemuDomainSendKey", args.flags, 0)?;
+    let domain = api.find(&args.dom)?;
+    if !domain.view().is_active() {
+        return Err(super::not_running());
+    }
+    let keys = args.keycodes.iter().map(|code| keymap::qnum(args.codeset, *code)).collect::<error::Result<Vec<_>>>()?;
+    domain.ask(move |actor| Box::pin(actor.send_keys(keys, args.holdtime))).await
 }
 
 /// The guest ends with the connection of who started it.

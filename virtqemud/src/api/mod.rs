@@ -13,6 +13,7 @@ mod hypervisor;
 mod idle;
 mod info;
 mod interface;
+mod keymap;
 mod life;
 mod list;
 mod metadata;

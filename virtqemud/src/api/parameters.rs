@@ -5,6 +5,7 @@
 
 use conf::Bitmap;
 use conf::domain::DomainDef;
+use conf::domain::device::interface::InterfaceKind;
 use conf::domain::device::iotune::IoTune;
 use conf::domain::numa::{NumaMemory, NumaMode};
 use error::{Code, Domain as From, Error};
@@ -360,4 +361,40 @@ pub(super) async fn interface(api: &Api, _: &Call, args: remote::DomainGetInterf
     ];
     let (params, nparams) = answer(params, args.nparams, args.flags)?;
     Ok(remote::DomainGetInterfaceParametersRet { params, nparams })
+}
+
+pub(super) async fn set_interface(api: &Api, _: &Call, args: remote::DomainSetInterfaceParametersArgs) -> error::Result<()> {
+    check_flags("qemuDomainSetInterfaceParameters", args.flags, AFFECT)?;
+    edit(&api.find(&args.dom)?, args.flags, move |def| {
+        let missing = || bad_argument(format!("Can't find device {}", args.device));
+        let mac = super::interface::find(def, &args.device).ok_or_else(missing)?.mac;
+        let interface = def.devices.interfaces.iter_mut().find(|interface| interface.mac == mac).ok_or_else(missing)?;
+        if !matches!(interface.kind, InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Ethernet) {
+            let text = format!("setting bandwidth on interfaces of type '{}' is not implemented yet", interface.kind);
+            return Err(Error::new(From::Qemu, Code::ConfigUnsupported, text));
+        }
+        let mut bandwidth = interface.bandwidth.unwrap_or_default();
+        for param in &args.params {
+            let value = Some(number(param)?).filter(|value| *value != 0);
+            let (direction, what) = param.field.split_once('.').ok_or_else(|| unknown(param))?;
+            let rate = match direction {
+                "inbound" => bandwidth.inbound.get_or_insert_default(),
+                "outbound" => bandwidth.outbound.get_or_insert_default(),
+                _ => return Err(unknown(param)),
+            };
+            match what {
+                "average" => rate.average = value,
+                "peak" => rate.peak = value,
+                "burst" => rate.burst = value,
+                "floor" if direction == "inbound" => rate.floor = value,
+                _ => return Err(unknown(param)),
+            }
+        }
+        // Without an average, and without a floor, there is nothing to limit.
+        bandwidth.inbound = bandwidth.inbound.filter(|rate| rate.average.is_some() || rate.floor.is_some());
+        bandwidth.outbound = bandwidth.outbound.filter(|rate| rate.average.is_some());
+        interface.bandwidth = Some(bandwidth).filter(|b| b.inbound.is_some() || b.outbound.is_some());
+        Ok(())
+    })
+    .await
 }

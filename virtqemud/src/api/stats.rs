@@ -57,9 +57,8 @@ async fn record(domain: &Domain, wanted: u32) -> remote::DomainStatsRecord {
         params.push(TypedParam::int("state.state", view.state.state));
         params.push(TypedParam::int("state.reason", view.state.reason));
     }
-    if wants(c::VIR_DOMAIN_STATS_CPU_TOTAL)
-        && let Some(used) = view.pid.and_then(usage::process)
-    {
+    if wants(c::VIR_DOMAIN_STATS_CPU_TOTAL) {
+        let used = view.pid.and_then(usage::process).unwrap_or_default();
         params.push(TypedParam::ullong("cpu.time", nanoseconds(used.cpu_time)));
         params.push(TypedParam::ullong("cpu.user", nanoseconds(used.user)));
         params.push(TypedParam::ullong("cpu.system", nanoseconds(used.system)));
@@ -81,9 +80,7 @@ async fn record(domain: &Domain, wanted: u32) -> remote::DomainStatsRecord {
 
 fn balloon(view: &DomainView, params: &mut Vec<TypedParam>) {
     let memory = &view.definition().memory;
-    if view.is_active() {
-        params.push(TypedParam::ullong("balloon.current", memory.current_kib));
-    }
+    params.push(TypedParam::ullong("balloon.current", memory.current_kib));
     params.push(TypedParam::ullong("balloon.maximum", memory.total_kib));
     if let Some(used) = view.pid.and_then(usage::process) {
         params.push(TypedParam::ullong("balloon.rss", used.resident_kib));

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::process::{self, start};
 use crate::qmp::QmpError;
-use crate::qmp::commands::{Cont, Stop, SystemPowerdown, SystemReset, SystemWakeup};
+use crate::qmp::commands::{Cont, InjectNmi, SendKey, Stop, SystemPowerdown, SystemReset, SystemWakeup};
 
 use super::actor::{Actor, invalid, not_running};
 use super::event::Event;
@@ -231,6 +231,30 @@ impl Actor {
         let monitor = self.monitor()?;
         monitor.execute(&SystemWakeup {}).await.map_err(refused)?;
         Ok(())
+    }
+
+    /// Sends a non-maskable interrupt.
+    pub async fn inject_nmi(&mut self) -> error::Result<()> {
+        self.monitor()?.execute(&InjectNmi {}).await.map_err(refused)?;
+        Ok(())
+    }
+
+    /// Presses keys, by QEMU's numbers, all at once.
+    pub async fn send_keys(&mut self, keys: Vec<u32>, hold_time: u32) -> error::Result<()> {
+        let keys = keys.into_iter().map(|key| serde_json::json!({ "type": "number", "data": key })).collect();
+        let hold_time = Some(u64::from(hold_time)).filter(|time| *time > 0);
+        self.monitor()?.execute(&SendKey { keys, hold_time }).await.map_err(refused)?;
+        Ok(())
+    }
+
+    /// Marks the domain to be started at the next boot of the host, and only then.
+    pub async fn set_autostart_once(&mut self, on: bool) -> error::Result<()> {
+        if self.persistent.is_none() {
+            return Err(invalid("cannot set autostart for transient domain"));
+        }
+        let (link, definition) = (self.driver.autostart_once_link(&self.name), self.driver.definition_file(&self.name));
+        let text = format!("Failed to change autostart link of domain '{}'", self.name);
+        run_blocking(move || object::autostart::set(&link, &definition, on)).await.map_err(|e| Error::system(error::Domain::Qemu, &e, text))
     }
 
     /// Gives back what belonged to a process that [`destroy`] has ended.

@@ -216,7 +216,8 @@ pub async fn autostart_all(driver: &Arc<Driver>) {
     }
     for domain in driver.domains.list() {
         let view = domain.view();
-        if !view.autostart || view.is_active() {
+        let once = take_once(driver, &view.name).await;
+        if !(view.autostart || once) || view.is_active() {
             continue;
         }
         tracing::info!(domain = %view.name, "autostart");
@@ -224,4 +225,17 @@ pub async fn autostart_all(driver: &Arc<Driver>) {
             tracing::error!(domain = %view.name, error = %e, "Failed to autostart VM");
         }
     }
+}
+
+/// Whether the domain is marked for this boot only; the mark is gone afterwards.
+async fn take_once(driver: &Driver, name: &str) -> bool {
+    let (link, definition) = (driver.autostart_once_link(name), driver.definition_file(name));
+    let taken = run_blocking(move || {
+        let marked = autostart::is_set(&link, &definition);
+        file::remove_durable(&link).map(|_| marked)
+    });
+    taken.await.unwrap_or_else(|e| {
+        tracing::error!(domain = name, error = %e, "cannot remove the mark of a start at this boot only");
+        false
+    })
 }

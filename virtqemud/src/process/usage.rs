@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 /// A thread's share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     /// User and system time.
     pub cpu_time: Duration,
