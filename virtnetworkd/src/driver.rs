@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::apply::bridge::Links;
 use crate::folders::Folders;
-use crate::network::{Network, Recovered, View, invalid, read_definition, recover};
+use crate::network::{Network, Recovered, View, invalid, read_definition, recover, write_definition};
 
 /// Bridges that are tried for a network that names none: virbr0 to virbr255.
 const BRIDGES_MAX: u32 = 256;
@@ -123,6 +123,7 @@ impl Driver {
         let driver = Arc::new(Self { shared, admission: Mutex::new(()) });
         let active = driver.recover_active().await;
         driver.load_definitions(active);
+        driver.restore_rules().await;
         Ok(driver)
     }
 
@@ -161,7 +162,15 @@ impl Driver {
             let live_uuid = active.get(&name).and_then(|(d, _)| d.uuid);
             let uuid = def.uuid.or(live_uuid).map_or_else(Uuid::new_v4, Uuid::from_bytes);
             let mut def = def;
+            // what an administrator's file leaves out is kept, so that it is the same at the next start
+            let incomplete = def.uuid.is_none() || def.has_own_bridge() && def.mac.is_none();
             def.uuid = Some(*uuid.as_bytes());
+            if def.has_own_bridge() {
+                def.mac.get_or_insert_with(random_mac);
+            }
+            if incomplete && let Err(e) = write_definition(folders, &def) {
+                tracing::warn!(path = %path.display(), "cannot complete the definition: {e}");
+            }
             view.persistent = Some(Arc::new(def));
             let found = if live_uuid == Some(*uuid.as_bytes()) { active.remove(&name) } else { None };
             self.enter(&name, uuid, view, found);
@@ -185,6 +194,29 @@ impl Driver {
             .insert_with(uuid, name, || Network::spawn(name, uuid, view, recovered, self.shared.clone()));
         if let Err(clash) = made {
             tracing::error!(network = name, "definition passed over: network {clash}");
+        }
+    }
+
+    /// Puts the rules of active networks back where another firewall has flushed them while we were away.
+    async fn restore_rules(&self) {
+        let active: Vec<_> =
+            self.list().into_iter().filter_map(|n| n.view().live.clone().map(|def| (n, def))).collect();
+        if active.is_empty() || !self.shared.firewall {
+            return;
+        }
+        let counts = match crate::apply::nft::marked().await {
+            Ok(counts) => counts,
+            Err(e) => {
+                tracing::error!("cannot look at the packet filter rules of active networks: {e}");
+                return;
+            }
+        };
+        for (network, def) in active {
+            if !crate::network::rules_are_there(&def, &network.uuid(), &counts)
+                && let Err(e) = network.reload().await
+            {
+                tracing::error!(network = network.name(), "cannot put its packet filter rules back: {e}");
+            }
         }
     }
 

@@ -195,13 +195,13 @@ struct Guest {
 }
 
 impl Guest {
-    fn plug_in(host: &Host, bridge: &str) -> Guest {
+    fn plug_in(host: &Host, tap: &str, bridge: &str) -> Guest {
         let holder = Command::new("unshare").args(["--net", "sleep", "1000"]).spawn().unwrap();
         let own = std::fs::read_link("/proc/self/ns/net").unwrap();
         let path = format!("/proc/{}/ns/net", holder.id());
         wait("the namespace", || std::fs::read_link(&path).ok().filter(|ns| *ns != own));
-        host.ok(&format!("ip link add tap0 type veth peer name eth0 address 52:54:00:00:00:77 netns {}", holder.id()));
-        host.ok(&format!("ip link set tap0 master {bridge} up"));
+        host.ok(&format!("ip link add {tap} type veth peer name eth0 address 52:54:00:00:00:77 netns {}", holder.id()));
+        host.ok(&format!("ip link set {tap} master {bridge} up"));
         let guest = Guest { holder };
         guest.run(&["ip", "link", "set", "eth0", "up"]);
         guest
@@ -255,7 +255,7 @@ fn a_nat_network_serves_a_guest_and_leaves_nothing_behind() {
     let rules = host.ok("nft list ruleset");
     assert!(rules.contains("masquerade to :1024-65535") && rules.contains("guest_cross"), "{rules}");
 
-    let guest = Guest::plug_in(&host, "virbr0");
+    let guest = Guest::plug_in(&host, "tap0", "virbr0");
     let address = guest.lease(&host.root, "tiny");
     assert!(address.starts_with("192.168.122.") && address.ends_with("/24"), "{address}");
     let leases = host.virsh("net-dhcp-leases default");
@@ -302,15 +302,23 @@ fn a_network_outlives_its_daemon() {
     let document = host.document("port", &format!("<networkport><uuid>{port}</uuid><owner><name>g</name><uuid>{port}</uuid></owner><mac address='52:54:00:00:00:01'/></networkport>"));
     host.virsh(&format!("net-port-create default {document}"));
     let (xml, pid, rules) =
-        (host.virsh("net-dumpxml default"), host.dnsmasq("default").unwrap(), host.ok("nft list ruleset"));
+        (host.virsh("net-dumpxml default"), host.dnsmasq("default").unwrap(), host.ok("nft -s list ruleset"));
     host.kill();
     host.start();
     assert_eq!(host.virsh("net-list --name --all").split_whitespace().collect::<Vec<_>>(), ["default", "t"]);
     assert_eq!(host.virsh("net-dumpxml default"), xml);
     assert!(host.virsh("net-info t").contains("Persistent:     no"));
     assert_eq!(host.dnsmasq("default"), Some(pid), "not restarted");
-    assert_eq!(host.ok("nft list ruleset"), rules, "not touched");
+    assert_eq!(host.ok("nft -s list ruleset"), rules, "not touched");
     assert!(host.virsh("net-port-list default").contains(port));
+
+    // another firewall flushes everything while we are away
+    host.kill();
+    host.ok("nft flush ruleset");
+    host.start();
+    // sockets listen earlier, calls are answered when all is loaded
+    host.virsh("net-list");
+    assert_eq!(host.ok("nft -s list ruleset"), rules, "put back");
 
     // dnsmasq dies: another one
     Command::new("kill").arg(pid.to_string()).status().unwrap();
@@ -417,6 +425,57 @@ fn what_is_in_use_is_refused_and_left_alone() {
     assert_eq!(host.ok("nft -s list ruleset"), rules, "a reload puts the same rules in place of the same rules");
     host.virsh("net-destroy default");
     assert_eq!(host.ok("nft list ruleset"), "table ip theirs {\n}\n");
+}
+
+#[test]
+fn rules_are_replaced_without_a_gap() {
+    if !ready() {
+        return;
+    }
+    let mut host = Host::new();
+    host.start();
+    let document = host.document("default", NAT);
+    host.virsh(&format!("net-create {document}"));
+    let guest = Guest::plug_in(&host, "tap0", "virbr0");
+    let address = guest.lease(&host.root, "tiny").trim_end_matches("/24").to_owned();
+    guest.run(&["ip", "route", "add", "default", "via", "192.168.122.1"]);
+    // the world beyond the host: it may answer the guest, but not call it
+    let world = Guest::plug_in(&host, "wan0", "virbr0");
+    host.ok("ip link set wan0 nomaster");
+    host.ok("ip addr add 198.51.100.1/24 dev wan0");
+    world.run(&["ip", "addr", "add", "198.51.100.2/24", "dev", "eth0"]);
+    world.run(&["ip", "route", "add", "192.168.122.0/24", "via", "198.51.100.1"]);
+    let ping = |from: &Guest, to: &str, count: &str| {
+        from.run(&["busybox", "ping", "-q", "-c", count, "-i", "0.02", "-W", "1", to])
+    };
+    wait("the way out", || ping(&guest, "198.51.100.2", "1").status.success().then_some(()));
+    let daemon = host.daemon.as_ref().unwrap().id().to_string();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let reloads = std::thread::scope(|scope| {
+        let reloading = scope.spawn(|| {
+            let mut count = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                Command::new("kill").args(["-HUP", &daemon]).status().unwrap();
+                // a call is answered after the reload has begun
+                host.virsh("net-list");
+                count += 1;
+            }
+            count
+        });
+        let forbidden = scope.spawn(|| ping(&world, &address, "100"));
+        let allowed = ping(&guest, "198.51.100.2", "150");
+        let forbidden = forbidden.join().unwrap();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let shown = String::from_utf8_lossy(&allowed.stdout).into_owned();
+        assert!(shown.contains("150 packets transmitted, 150 packets received"), "{shown}");
+        let shown = String::from_utf8_lossy(&forbidden.stdout).into_owned();
+        assert!(shown.contains(" 0 packets received"), "{shown}");
+        reloading.join().unwrap()
+    });
+    assert!(reloads > 20, "{reloads} reloads are too few to tell");
+    drop((guest, world));
+    host.virsh("net-destroy default");
+    assert_eq!(host.traces(), "");
 }
 
 #[test]

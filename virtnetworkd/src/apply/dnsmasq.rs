@@ -10,7 +10,6 @@ use std::time::Duration;
 use error::{Code, Domain, Error, Result};
 use host::Pid;
 use nix::sys::signal::Signal;
-use object::file::write_atomic;
 
 use super::process::{run, tool};
 use crate::folders::Folders;
@@ -33,7 +32,7 @@ pub fn write_files(folders: &Folders, name: &str, plan: &DnsmasqPlan) -> Result<
         (folders.hosts_file(name), &plan.hosts, 0o644),
         (folders.addn_hosts(name), &plan.addn_hosts, 0o644),
     ] {
-        write_atomic(&path, text.as_bytes(), mode).map_err(|e| failed(&path, &e))?;
+        super::scratch::replace(&path, text.as_bytes(), mode).map_err(|e| failed(&path, &e))?;
     }
     Ok(())
 }
@@ -48,7 +47,9 @@ pub fn remove_files(folders: &Folders, name: &str, bridge: &str) {
         folders.leases(bridge),
         folders.macs(bridge),
     ] {
-        if let Err(e) = object::file::remove_durable(&path) {
+        if let Err(e) = std::fs::remove_file(&path)
+            && e.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(path = %path.display(), "cannot remove: {e}");
         }
     }

@@ -5,5 +5,6 @@ pub mod dnsmasq;
 pub mod nft;
 pub mod process;
 pub mod route;
+pub mod scratch;
 pub mod sysctl;
 pub mod traffic;

@@ -1,12 +1,14 @@
 //! nft: a network's rules are put in place, replaced and removed in one transaction each.
 
+use std::collections::HashMap;
+
 use conf::network::status::{RuleHandle, TABLE};
 use error::{Code, Domain, Error, Result};
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::process::{run, tool};
-use crate::plan::firewall::{Family, Rule, base, delete, insert};
+use crate::plan::firewall::{Family, Rule, base, delete, delete_base, insert};
 
 /// A rule as nft lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,20 +59,51 @@ pub async fn replace(mark: &str, known: Option<&[RuleHandle]>, rules: &[Rule]) -
 /// # Errors
 /// nft's complaint.
 pub async fn remove(mark: &str, known: &[RuleHandle]) -> Result<()> {
-    let mut text = String::new();
     for family in [Family::Ip, Family::Ip6] {
         let Some(rules) = list(family).await? else { continue };
         let (ours, others): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| is_ours(rule, mark, known));
-        if others.iter().all(|rule| rule.at.chain == "forward") {
-            text.push_str(&format!("delete table {} {TABLE}\n", family.word()));
-        } else {
-            text.extend(ours.iter().map(|rule| delete(&rule.at.family, &rule.at.chain, rule.at.handle)));
+        let mut text: String =
+            ours.iter().map(|rule| delete(&rule.at.family, &rule.at.chain, rule.at.handle)).collect();
+        let last = others.iter().all(|rule| rule.at.chain == "forward");
+        // nft refuses to delete a chain that has rules: one that another network has just filled is safe
+        if last && run(nft(&["-f", "-"]), Some(&(text.clone() + &delete_base(family)))).await.is_ok() {
+            continue;
         }
-    }
-    if !text.is_empty() {
+        text.push('\n');
         run(nft(&["-f", "-"]), Some(&text)).await?;
     }
     Ok(())
+}
+
+/// How many rules each mark has.
+///
+/// # Errors
+/// nft's complaint.
+pub async fn marked() -> Result<HashMap<String, usize>> {
+    let mut counts = HashMap::new();
+    for family in [Family::Ip, Family::Ip6] {
+        for rule in list(family).await?.unwrap_or_default() {
+            if let Some(mark) = rule.comment {
+                *counts.entry(mark).or_default() += 1;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// Chains of other tables that drop what they do not know, among packets that are forwarded: guests' packets have to pass them too.
+///
+/// # Errors
+/// nft's complaint.
+pub async fn dropping_chains() -> Result<Vec<String>> {
+    let text = run(nft(&["-j", "list", "chains"]), None).await?;
+    let chains = objects(&text)?;
+    let dropping = chains.iter().filter_map(|o| o.get("chain")).filter_map(|chain| {
+        let word = |name: &str| chain.get(name).and_then(Value::as_str).unwrap_or_default();
+        let drops = word("hook") == "forward" && word("policy") == "drop" && word("table") != TABLE;
+        drops.then(|| format!("{} {} {}", word("family"), word("table"), word("name")))
+    });
+    Ok(dropping.collect())
 }
 
 fn is_ours(rule: &Listed, mark: &str, known: &[RuleHandle]) -> bool {

@@ -61,7 +61,11 @@ pub(crate) fn read(path: &Path) -> Result<String> {
         .map_err(|_| Error::new(Domain::Network, error::Code::XmlError, format!("'{}' is not UTF-8", path.display())))
 }
 
-pub(super) fn write_definition(folders: &Folders, def: &NetworkDef) -> Result<()> {
+/// Writes a definition; it is on disk when this returns.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_definition(folders: &Folders, def: &NetworkDef) -> Result<()> {
     let path = folders.definition(&def.name);
     object::file::create_folder(&folders.config, 0o755).map_err(failed(&folders.config))?;
     write(&path, warning("net-edit", &def.name) + &def.format(FormatFlags { inactive: true, connections: 0 }))

@@ -17,8 +17,8 @@ mod ports;
 mod recover;
 mod start;
 
-pub use files::{read_definition, warning};
-pub use recover::{Recovered, recover};
+pub use files::{read_definition, warning, write_definition};
+pub use recover::{Recovered, recover, rules_are_there};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

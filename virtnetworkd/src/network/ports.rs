@@ -92,7 +92,7 @@ impl State {
         let rows: Vec<_> = by_domain.into_iter().map(|(domain, macs)| MacRow { domain, macs }).collect();
         let (path, text) = (self.shared.folders.macs(&bridge), json(&rows));
         let shown = path.clone();
-        if let Err(e) = run_blocking(move || object::file::write_atomic(&path, text.as_bytes(), 0o644)).await {
+        if let Err(e) = run_blocking(move || crate::apply::scratch::replace(&path, text.as_bytes(), 0o644)).await {
             tracing::warn!(path = %shown.display(), "cannot write the record of domains' addresses: {e}");
         }
     }

@@ -1,5 +1,6 @@
 //! After a restart of the daemon: which networks are still active.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use conf::network::status::RuleHandle;
@@ -9,7 +10,7 @@ use host::Pid;
 use uuid::Uuid;
 
 use super::files;
-use super::start::unmake;
+use super::start::{mark, unmake};
 use crate::apply::bridge::Links;
 use crate::apply::dnsmasq;
 use crate::driver::Shared;
@@ -43,7 +44,7 @@ pub async fn recover(shared: &Arc<Shared>, name: &str) -> Result<Option<(Network
             network = name,
             "a start or stop was cut short, or the bridge has vanished: removing what is left"
         );
-        let mark = def.uuid.map(|uuid| format!("libvirt {}", Uuid::from_bytes(uuid))).unwrap_or_default();
+        let mark = def.uuid.map(|uuid| mark(&Uuid::from_bytes(uuid))).unwrap_or_default();
         unmake(shared, name, &mark, &status.rules, None, own.then_some(&bridge)).await?;
         files::remove_port_folder(folders, name);
         files::remove_status(folders, name)?;
@@ -56,4 +57,10 @@ pub async fn recover(shared: &Arc<Shared>, name: &str) -> Result<Option<(Network
         ports: files::read_ports(folders, name),
     };
     Ok(Some((def, recovered)))
+}
+
+/// Whether the rules of an active network are as they were left, `counts` being what nft has: another firewall may have flushed them.
+pub fn rules_are_there(def: &NetworkDef, uuid: &Uuid, counts: &HashMap<String, usize>) -> bool {
+    let wanted = crate::plan::firewall::plan(def, def.bridge.name.as_deref().unwrap_or_default()).len();
+    !def.has_own_bridge() || counts.get(&mark(uuid)).copied().unwrap_or(0) == wanted
 }

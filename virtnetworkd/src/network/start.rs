@@ -27,6 +27,10 @@ impl State {
             return self.save_status(def, false).await;
         }
         let bridge = Self::bridge(def).to_owned();
+        if bridge.is_empty() {
+            let detail = format!("network '{}' has no bridge name defined", self.name);
+            return Err(Error::new(Domain::Network, error::Code::InternalError, detail));
+        }
         plan::dnsmasq::check(def)?;
         route::check(def, &bridge)?;
         let links = Links::open()?;
@@ -68,6 +72,9 @@ impl State {
             sysctl::enable_forwarding(v6)?;
         }
         self.apply_rules(def).await?;
+        if def.mode().is_some() && self.shared.firewall {
+            self.warn_of_other_firewalls().await;
+        }
         let limited = match &def.bandwidth {
             Some(bandwidth) => traffic::limit(bridge, bandwidth).await?,
             None => false,
@@ -93,9 +100,21 @@ impl State {
         Ok(())
     }
 
+    /// Says which chains of others keep guests from the world; they are not ours to change.
+    async fn warn_of_other_firewalls(&self) {
+        match nft::dropping_chains().await {
+            Ok(chains) => {
+                for chain in chains {
+                    tracing::warn!(network = %self.name, chain, "another firewall drops forwarded packets: it has to accept those of this network");
+                }
+            }
+            Err(e) => tracing::debug!("cannot list chains: {e}"),
+        }
+    }
+
     /// The comment by which nft's rules of this network are found.
     fn mark(&self) -> String {
-        format!("libvirt {}", self.uuid)
+        mark(&self.uuid)
     }
 
     /// Writes dnsmasq's files and starts it.
@@ -171,6 +190,11 @@ impl State {
         let _ = def;
         Ok(())
     }
+}
+
+/// The comment by which nft's rules of a network are found.
+pub(super) fn mark(uuid: &uuid::Uuid) -> String {
+    format!("libvirt {uuid}")
 }
 
 /// Lays dnsmasq's files out and writes them.

@@ -159,6 +159,17 @@ pub fn base(family: Family) -> String {
     text
 }
 
+/// Commands that remove the tables; they fail, all of them, when a network has rules there.
+pub fn delete_base(family: Family) -> String {
+    let ip = family.word();
+    let mut text = format!("flush chain {ip} {TABLE} forward\ndelete chain {ip} {TABLE} forward\n");
+    for chain in [CROSS, INPUT, OUTPUT, NAT] {
+        text.push_str(&format!("delete chain {ip} {TABLE} {chain}\n"));
+    }
+    text.push_str(&format!("delete table {ip} {TABLE}\n"));
+    text
+}
+
 /// The command that inserts a rule; `mark` is the comment it is found by.
 pub fn insert(rule: &Rule, mark: &str) -> String {
     format!("insert rule {} {TABLE} {} {} comment \"{mark}\"\n", rule.family.word(), rule.chain, rule.text)
