@@ -161,7 +161,7 @@ mod tests {
         store.set_autostart("a", true).unwrap();
         std::fs::write(store.config_file("broken"), "<pool").unwrap();
         assert_eq!(store.configs(), [a.clone(), odd]);
-        assert_eq!(store.states(), [a.clone()]);
+        assert_eq!(store.states(), std::slice::from_ref(&a));
         assert!(store.autostart("a") && !store.autostart("b--c d"));
         let text = std::fs::read_to_string(store.config_file("a")).unwrap();
         assert!(text.starts_with("<!--\nWARNING") && text.contains("\n  virsh pool-edit a\n"));
