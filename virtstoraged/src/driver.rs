@@ -73,8 +73,12 @@ impl Driver {
             Ok::<_, std::io::Error>((store, states, running))
         })
         .await?;
-        let inner =
-            Inner { pools: Registry::new(), store, subscriptions: Subscriptions::new("storage pool"), jobs: Semaphore::new(JOBS_MAX) };
+        let inner = Inner {
+            pools: Registry::new(),
+            store,
+            subscriptions: Subscriptions::new("storage pool"),
+            jobs: Semaphore::new(JOBS_MAX),
+        };
         let driver = Driver(Arc::new(inner));
         for state in states {
             let (uuid, name) = (Uuid::from_bytes(state.def().uuid), state.def().name.clone());
@@ -252,7 +256,9 @@ impl Driver {
     fn require_other_source(&self, def: &PoolDef) -> Result<()> {
         for pool in self.0.pools.list() {
             let view = pool.view();
-            if view.def.uuid != def.uuid && (same_storage(&view.def, def) || view.next.as_ref().is_some_and(|next| same_storage(next, def))) {
+            if view.def.uuid != def.uuid
+                && (same_storage(&view.def, def) || view.next.as_ref().is_some_and(|next| same_storage(next, def)))
+            {
                 let detail = format!("Storage source conflict with pool: '{}'", view.def.name);
                 return Err(storage(Code::OperationFailed, detail));
             }
@@ -287,7 +293,9 @@ fn same_storage(a: &PoolDef, b: &PoolDef) -> bool {
         PoolType::Rbd | PoolType::Sheepdog => same_hosts && a.source.name == b.source.name,
         PoolType::Fs | PoolType::Disk => shares_device,
         PoolType::Logical => a.source.name == b.source.name,
-        PoolType::Iscsi | PoolType::IscsiDirect => same_hosts && shares_device && a.source.initiator_iqn == b.source.initiator_iqn,
+        PoolType::Iscsi | PoolType::IscsiDirect => {
+            same_hosts && shares_device && a.source.initiator_iqn == b.source.initiator_iqn
+        }
         PoolType::Scsi => a.source.adapter == b.source.adapter,
         PoolType::Zfs | PoolType::Vstorage => a.source.name == b.source.name,
         PoolType::Mpath => true,

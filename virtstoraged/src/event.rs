@@ -35,8 +35,12 @@ impl Driver {
     pub(crate) fn lifecycle(&self, pool: &Pool, what: Lifecycle) {
         for (client, style) in self.0.subscriptions.receivers(LIFECYCLE, &pool.uuid) {
             let Style::Callback(callback_id) = style else { continue };
-            let message =
-                remote::StoragePoolEventLifecycleMsg { callback_id, pool: wire_pool(pool), event: what as i32, detail: 0 };
+            let message = remote::StoragePoolEventLifecycleMsg {
+                callback_id,
+                pool: wire_pool(pool),
+                event: what as i32,
+                detail: 0,
+            };
             client.send_event(remote::PROGRAM, remote::proc::STORAGE_POOL_EVENT_LIFECYCLE, &message);
         }
     }

@@ -90,7 +90,8 @@ impl Folder {
 
     /// All names but `.` and `..`.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
-        let mut dir = Dir::openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let mut dir =
+            Dir::openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         let mut names = Vec::new();
         for entry in dir.iter() {
             let name = entry?.file_name().to_bytes().to_vec();

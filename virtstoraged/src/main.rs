@@ -59,7 +59,9 @@ async fn serve(context: Context) -> anyhow::Result<Services> {
     let router = Arc::new(Router::new(&context.paths.run_dir, context.paths.privileged));
     let service = Arc::new(driver);
     let programs = RemoteProgram::builder(config)
-        .serve(Class::Storage, move |call, number, payload| remote::dispatch_storage(service.clone(), call, number, payload))
+        .serve(Class::Storage, move |call, number, payload| {
+            remote::dispatch_storage(service.clone(), call, number, payload)
+        })
         .router(router)
         .build();
     let services = programs.into_iter().fold(Services::new(), Services::program);

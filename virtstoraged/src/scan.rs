@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use conf::pool::Permissions;
 use conf::volume::{
-    Timestamp, Timestamps, VolumeBacking, VolumeDef, VolumeEncryption, VolumeFeature, VolumeFormat, VolumeTarget, VolumeType,
+    Timestamp, Timestamps, VolumeBacking, VolumeDef, VolumeEncryption, VolumeFeature, VolumeFormat, VolumeTarget,
+    VolumeType,
 };
 use image::{Format, Metadata};
 use nix::sys::stat::FileStat;
@@ -43,7 +44,9 @@ pub(crate) fn volumes(folder: &Folder) -> std::io::Result<Volumes> {
                 found.insert(name.to_owned(), Arc::new(def));
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(pool = %folder.path().display(), name, %error, "ignoring a file that cannot be read"),
+            Err(error) => {
+                tracing::warn!(pool = %folder.path().display(), name, %error, "ignoring a file that cannot be read")
+            }
         }
     }
     Ok(found)
@@ -74,7 +77,17 @@ fn blank(folder: &Folder, name: &str, kind: VolumeType, format: VolumeFormat, st
         ..VolumeTarget::default()
     };
     let backing = None;
-    VolumeDef { name: name.to_owned(), key: Some(path), kind, capacity: 0, allocation: 0, has_allocation: true, physical: 0, target, backing }
+    VolumeDef {
+        name: name.to_owned(),
+        key: Some(path),
+        kind,
+        capacity: 0,
+        allocation: 0,
+        has_allocation: true,
+        physical: 0,
+        target,
+        backing,
+    }
 }
 
 fn file(folder: &Folder, name: &str, handle: &Handle) -> std::io::Result<VolumeDef> {
@@ -157,7 +170,11 @@ mod tests {
         let found = volumes(&Folder::open(dir.path()).unwrap()).unwrap();
         assert!(start.elapsed() < Duration::from_secs(5));
         assert_eq!(found.keys().collect::<Vec<_>>(), ["huge", "loop", "out", "raw", "sub"]);
-        assert_eq!((found["out"].target.format, found["out"].capacity), (Some(VolumeFormat::Raw), 0), "the target was read");
+        assert_eq!(
+            (found["out"].target.format, found["out"].capacity),
+            (Some(VolumeFormat::Raw), 0),
+            "the target was read"
+        );
         assert_eq!((found["huge"].capacity, found["huge"].allocation), (1 << 40, 0));
         assert_eq!(found["sub"].kind, VolumeType::Dir);
     }

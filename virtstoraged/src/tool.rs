@@ -90,16 +90,20 @@ impl ImageTool {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let child = command.spawn().map_err(|e| Error::system(Domain::None, &e, format!("Cannot run {}", program.display())))?;
+        let child = command
+            .spawn()
+            .map_err(|e| Error::system(Domain::None, &e, format!("Cannot run {}", program.display())))?;
         let output = child.wait_with_output().await;
-        let output = output.map_err(|e| Error::system(Domain::None, &e, format!("Cannot wait for {}", program.display())))?;
+        let output =
+            output.map_err(|e| Error::system(Domain::None, &e, format!("Cannot wait for {}", program.display())))?;
         if output.status.success() {
             return Ok(());
         }
         let text = &output.stderr[..output.stderr.len().min(ERROR_MAX)];
         // it tries to remove what it could not finish, by a name that cannot be removed; we remove the file ourselves
         let text = String::from_utf8_lossy(text);
-        let text: String = text.split_inclusive('\n').filter(|line| !line.contains("Error when deleting file")).collect();
+        let text: String =
+            text.split_inclusive('\n').filter(|line| !line.contains("Error when deleting file")).collect();
         let text = images.iter().fold(text, |text, (_, name, path)| text.replace(name, path));
         let how = match output.status.code() {
             Some(status) => format!("unexpected exit status {status}"),

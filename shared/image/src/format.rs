@@ -52,7 +52,13 @@ struct Magic {
     version: Option<(usize, usize, &'static [u32])>,
 }
 
-const fn magic(format: Format, at: usize, bytes: &'static [u8], order: Order, version: Option<(usize, usize, &'static [u32])>) -> Magic {
+const fn magic(
+    format: Format,
+    at: usize,
+    bytes: &'static [u8],
+    order: Order,
+    version: Option<(usize, usize, &'static [u32])>,
+) -> Magic {
     Magic { format, at, bytes, order, version }
 }
 
@@ -122,7 +128,8 @@ impl Magic {
             return false;
         }
         let Some((at, width, accepted)) = self.version else { return true };
-        let version = if width == 2 { u16_at(header, at, self.order).map(u32::from) } else { u32_at(header, at, self.order) };
+        let version =
+            if width == 2 { u16_at(header, at, self.order).map(u32::from) } else { u32_at(header, at, self.order) };
         version.is_some_and(|v| accepted.contains(&v))
     }
 }

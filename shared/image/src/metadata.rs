@@ -89,7 +89,9 @@ impl Metadata {
             Format::Bochs => facts.capacity = u64_at(header, 72, Order::Little),
             Format::Vpc => facts.capacity = u64_at(header, 40, Order::Big),
             Format::Vdi => facts.capacity = u64_at(header, 368, Order::Little),
-            Format::Vmdk => facts.capacity = u64_at(header, 12, Order::Little).and_then(|sectors| sectors.checked_mul(512)),
+            Format::Vmdk => {
+                facts.capacity = u64_at(header, 12, Order::Little).and_then(|sectors| sectors.checked_mul(512))
+            }
             Format::Cow => {
                 facts.capacity = u64_at(header, 1036, Order::Big);
                 facts.backing = cow_backing(header);
@@ -108,7 +110,14 @@ impl Metadata {
                 facts.encryption = Some(Encryption::Luks);
                 facts.payload_offset = u64::from(u32_at(header, 104, Order::Big).unwrap_or(0)) * 512;
             }
-            Format::Raw | Format::Dir | Format::Cloop | Format::Dmg | Format::Iso | Format::Fat | Format::Vhd | Format::Ploop => {}
+            Format::Raw
+            | Format::Dir
+            | Format::Cloop
+            | Format::Dmg
+            | Format::Iso
+            | Format::Fat
+            | Format::Vhd
+            | Format::Ploop => {}
         }
         facts
     }

@@ -63,7 +63,9 @@ fn extensions(header: &[u8], facts: &Metadata) -> Vec<(u32, String)> {
     let room = if backing_at == 0 { cluster } else { backing_at.min(cluster) };
     let end = room.min(header.len() as u64);
     while at + 8 <= end {
-        let (Some(kind), Some(length)) = (u32_at(header, at as usize, Order::Big), u32_at(header, at as usize + 4, Order::Big)) else {
+        let (Some(kind), Some(length)) =
+            (u32_at(header, at as usize, Order::Big), u32_at(header, at as usize + 4, Order::Big))
+        else {
             break;
         };
         let length = u64::from(length);

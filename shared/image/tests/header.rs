@@ -30,7 +30,14 @@ fn probe(dir: &Path, name: &str) -> Metadata {
 #[test]
 fn capacities_of_real_images() {
     let dir = tempfile::tempdir().unwrap();
-    for (format, capacity) in [("qcow2", 5 << 20), ("qcow", 5 << 20), ("qed", 5 << 20), ("vmdk", 5 << 20), ("vdi", 5 << 20), ("vpc", 5_257_216)] {
+    for (format, capacity) in [
+        ("qcow2", 5 << 20),
+        ("qcow", 5 << 20),
+        ("qed", 5 << 20),
+        ("vmdk", 5 << 20),
+        ("vdi", 5 << 20),
+        ("vpc", 5_257_216),
+    ] {
         if !qemu_img(&["create", "-q", "-f", format, format, "5M"], dir.path()) {
             return;
         }
@@ -45,7 +52,8 @@ fn capacities_of_real_images() {
 #[test]
 fn qcow2_features() {
     let dir = tempfile::tempdir().unwrap();
-    let make = |name: &str, options: &str| qemu_img(&["create", "-q", "-f", "qcow2", "-o", options, name, "5M"], dir.path());
+    let make =
+        |name: &str, options: &str| qemu_img(&["create", "-q", "-f", "qcow2", "-o", options, name, "5M"], dir.path());
     if !make("old", "compat=0.10") {
         return;
     }
@@ -66,7 +74,10 @@ fn qcow2_features() {
 fn luks_payload_is_not_capacity() {
     let dir = tempfile::tempdir().unwrap();
     let secret = "secret,id=s,data=abc";
-    if !qemu_img(&["create", "-q", "-f", "luks", "--object", secret, "-o", "key-secret=s,iter-time=10", "luks", "5M"], dir.path()) {
+    if !qemu_img(
+        &["create", "-q", "-f", "luks", "--object", secret, "-o", "key-secret=s,iter-time=10", "luks", "5M"],
+        dir.path(),
+    ) {
         return;
     }
     let facts = probe(dir.path(), "luks");

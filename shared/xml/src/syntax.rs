@@ -180,7 +180,9 @@ impl<'a> Scan<'a> {
         self.at += 1;
         if self.peek() == Some('#') {
             let rest = self.rest();
-            let Some(end) = rest.find(|c: char| !matches!(c, '#' | 'x') && !c.is_ascii_hexdigit()) else { return Ok(()) };
+            let Some(end) = rest.find(|c: char| !matches!(c, '#' | 'x') && !c.is_ascii_hexdigit()) else {
+                return Ok(());
+            };
             let digits = &rest[1..end];
             let value = match digits.strip_prefix('x') {
                 Some(hex) => u32::from_str_radix(hex, 16),
@@ -296,8 +298,14 @@ mod tests {
             ("", "at line 1: Document is empty\n(null)\n^"),
             ("   \n", "at line 2: Start tag expected, '<' not found\n   \n---^"),
             ("  hello\n", "at line 1: Start tag expected, '<' not found\n  hello\n--^"),
-            ("<?xml version='1.0'?>\n", "at line 2: Start tag expected, '<' not found\n<?xml version='1.0'?>\n---------------------^"),
-            ("\n<?xml version='1.0'?><p/>", "at line 2: XML declaration allowed only at the start of the document\n<?xml version='1.0'?><p/>\n-----^"),
+            (
+                "<?xml version='1.0'?>\n",
+                "at line 2: Start tag expected, '<' not found\n<?xml version='1.0'?>\n---------------------^",
+            ),
+            (
+                "\n<?xml version='1.0'?><p/>",
+                "at line 2: XML declaration allowed only at the start of the document\n<?xml version='1.0'?><p/>\n-----^",
+            ),
             ("<pool\n", "at line 2: Couldn't find end of Start Tag pool line 1\n<pool\n-----^"),
             ("<pool", "at line 1: Couldn't find end of Start Tag pool line 1\n<pool\n-----^"),
             ("<p t=\"d\"\n  <name>", "at line 2: error parsing attribute name\n  <name>\n--^"),

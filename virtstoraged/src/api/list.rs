@@ -56,9 +56,27 @@ mod tests {
     #[test]
     fn one_of_each_group() {
         let def = PoolDef::parse("<pool type='dir'><name>p</name><target><path>/p</path></target></pool>").unwrap();
-        let view = View { def: Arc::new(def), next: None, active: true, persistent: true, autostart: false, volumes: Arc::default() };
+        let view = View {
+            def: Arc::new(def),
+            next: None,
+            active: true,
+            persistent: true,
+            autostart: false,
+            volumes: Arc::default(),
+        };
         // inactive 1, active 2, persistent 4, transient 8, autostart 16, no autostart 32, dir 64, fs 128
-        for (flags, fits) in [(0, true), (2, true), (1, false), (3, true), (2 | 8, false), (2 | 4 | 32, true), (16, false), (64, true), (128, false), (64 | 128, true)] {
+        for (flags, fits) in [
+            (0, true),
+            (2, true),
+            (1, false),
+            (3, true),
+            (2 | 8, false),
+            (2 | 4 | 32, true),
+            (16, false),
+            (64, true),
+            (128, false),
+            (64 | 128, true),
+        ] {
             assert_eq!(matches(&view, flags), fits, "{flags}");
         }
         assert_eq!(all(), (1 << 20) - 1);

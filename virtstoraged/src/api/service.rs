@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use conf::pool::PoolType;
 use error::{Code, Domain, Error, Result};
-use protocol::remote::{self, *};
 use protocol::constants as c;
+use protocol::remote::{self, *};
 use rpc::Call;
 use uuid::Uuid;
 use xml::Vocabulary;
@@ -52,8 +52,14 @@ impl remote::Storage<Call> for Driver {
         Ok(ConnectNumOfStoragePoolsRet { num: count(names(self.0.pools.list(), |v| v.active).len()) })
     }
 
-    async fn connect_list_storage_pools(&self, _call: &Call, args: ConnectListStoragePoolsArgs) -> Result<ConnectListStoragePoolsRet> {
-        Ok(ConnectListStoragePoolsRet { names: bounded(names(self.0.pools.list(), |v| v.active), args.maxnames, POOLS_MAX)? })
+    async fn connect_list_storage_pools(
+        &self,
+        _call: &Call,
+        args: ConnectListStoragePoolsArgs,
+    ) -> Result<ConnectListStoragePoolsRet> {
+        Ok(ConnectListStoragePoolsRet {
+            names: bounded(names(self.0.pools.list(), |v| v.active), args.maxnames, POOLS_MAX)?,
+        })
     }
 
     async fn connect_num_of_defined_storage_pools(&self, _call: &Call) -> Result<ConnectNumOfDefinedStoragePoolsRet> {
@@ -69,9 +75,14 @@ impl remote::Storage<Call> for Driver {
         Ok(ConnectListDefinedStoragePoolsRet { names })
     }
 
-    async fn connect_list_all_storage_pools(&self, _call: &Call, args: ConnectListAllStoragePoolsArgs) -> Result<ConnectListAllStoragePoolsRet> {
+    async fn connect_list_all_storage_pools(
+        &self,
+        _call: &Call,
+        args: ConnectListAllStoragePoolsArgs,
+    ) -> Result<ConnectListAllStoragePoolsRet> {
         flags::check("storageConnectListAllStoragePools", args.flags, list::all())?;
-        let found: Vec<Pool> = self.0.pools.list().into_iter().filter(|pool| list::matches(&pool.view(), args.flags)).collect();
+        let found: Vec<Pool> =
+            self.0.pools.list().into_iter().filter(|pool| list::matches(&pool.view(), args.flags)).collect();
         let ret = found.len() as u32;
         let pools = if args.need_results != 0 { found.iter().map(wire_pool).collect() } else { Vec::new() };
         Ok(ConnectListAllStoragePoolsRet { pools, ret })
@@ -98,7 +109,11 @@ impl remote::Storage<Call> for Driver {
         Ok(ConnectGetStoragePoolCapabilitiesRet { capabilities: conf::pool::capabilities(backend::can_start) })
     }
 
-    async fn storage_pool_define_xml(&self, _call: &Call, args: StoragePoolDefineXmlArgs) -> Result<StoragePoolDefineXmlRet> {
+    async fn storage_pool_define_xml(
+        &self,
+        _call: &Call,
+        args: StoragePoolDefineXmlArgs,
+    ) -> Result<StoragePoolDefineXmlRet> {
         flags::check("storagePoolDefineXML", args.flags, c::VIR_STORAGE_POOL_DEFINE_VALIDATE)?;
         if has(args.flags, c::VIR_STORAGE_POOL_DEFINE_VALIDATE) {
             conf::pool::validate_pool(&args.xml)?;
@@ -106,7 +121,11 @@ impl remote::Storage<Call> for Driver {
         Ok(StoragePoolDefineXmlRet { pool: wire_pool(&self.define(&args.xml).await?) })
     }
 
-    async fn storage_pool_create_xml(&self, _call: &Call, args: StoragePoolCreateXmlArgs) -> Result<StoragePoolCreateXmlRet> {
+    async fn storage_pool_create_xml(
+        &self,
+        _call: &Call,
+        args: StoragePoolCreateXmlArgs,
+    ) -> Result<StoragePoolCreateXmlRet> {
         flags::start("storagePoolCreateXML", args.flags)?;
         Ok(StoragePoolCreateXmlRet { pool: wire_pool(&self.create(&args.xml, args.flags).await?) })
     }
@@ -146,15 +165,27 @@ impl remote::Storage<Call> for Driver {
         Ok(())
     }
 
-    async fn storage_pool_lookup_by_name(&self, _call: &Call, args: StoragePoolLookupByNameArgs) -> Result<StoragePoolLookupByNameRet> {
+    async fn storage_pool_lookup_by_name(
+        &self,
+        _call: &Call,
+        args: StoragePoolLookupByNameArgs,
+    ) -> Result<StoragePoolLookupByNameRet> {
         Ok(StoragePoolLookupByNameRet { pool: wire_pool(&self.by_name(&args.name)?) })
     }
 
-    async fn storage_pool_lookup_by_uuid(&self, _call: &Call, args: StoragePoolLookupByUuidArgs) -> Result<StoragePoolLookupByUuidRet> {
+    async fn storage_pool_lookup_by_uuid(
+        &self,
+        _call: &Call,
+        args: StoragePoolLookupByUuidArgs,
+    ) -> Result<StoragePoolLookupByUuidRet> {
         Ok(StoragePoolLookupByUuidRet { pool: wire_pool(&self.by_uuid(&args.uuid, None)?) })
     }
 
-    async fn storage_pool_lookup_by_volume(&self, _call: &Call, args: StoragePoolLookupByVolumeArgs) -> Result<StoragePoolLookupByVolumeRet> {
+    async fn storage_pool_lookup_by_volume(
+        &self,
+        _call: &Call,
+        args: StoragePoolLookupByVolumeArgs,
+    ) -> Result<StoragePoolLookupByVolumeRet> {
         Ok(StoragePoolLookupByVolumeRet { pool: wire_pool(&self.by_name(&args.vol.pool)?) })
     }
 
@@ -177,17 +208,30 @@ impl remote::Storage<Call> for Driver {
         let view = self.pool(&args.pool)?.view();
         let state = if view.active { c::VIR_STORAGE_POOL_RUNNING } else { c::VIR_STORAGE_POOL_INACTIVE };
         let def = &view.def;
-        Ok(StoragePoolGetInfoRet { state: state as u8, capacity: def.capacity, allocation: def.allocation, available: def.available })
+        Ok(StoragePoolGetInfoRet {
+            state: state as u8,
+            capacity: def.capacity,
+            allocation: def.allocation,
+            available: def.available,
+        })
     }
 
-    async fn storage_pool_get_xml_desc(&self, _call: &Call, args: StoragePoolGetXmlDescArgs) -> Result<StoragePoolGetXmlDescRet> {
+    async fn storage_pool_get_xml_desc(
+        &self,
+        _call: &Call,
+        args: StoragePoolGetXmlDescArgs,
+    ) -> Result<StoragePoolGetXmlDescRet> {
         flags::check("storagePoolGetXMLDesc", args.flags, c::VIR_STORAGE_XML_INACTIVE)?;
         let view = self.pool(&args.pool)?.view();
         let def = if has(args.flags, c::VIR_STORAGE_XML_INACTIVE) { view.inactive_def() } else { &view.def };
         Ok(StoragePoolGetXmlDescRet { xml: def.format() })
     }
 
-    async fn storage_pool_get_autostart(&self, _call: &Call, args: StoragePoolGetAutostartArgs) -> Result<StoragePoolGetAutostartRet> {
+    async fn storage_pool_get_autostart(
+        &self,
+        _call: &Call,
+        args: StoragePoolGetAutostartArgs,
+    ) -> Result<StoragePoolGetAutostartRet> {
         Ok(StoragePoolGetAutostartRet { autostart: self.pool(&args.pool)?.view().autostart.into() })
     }
 
@@ -196,48 +240,87 @@ impl remote::Storage<Call> for Driver {
         self.pool(&args.pool)?.turn(move |state| state.set_autostart(args.autostart != 0, &store)).await
     }
 
-    async fn storage_pool_is_active(&self, _call: &Call, args: StoragePoolIsActiveArgs) -> Result<StoragePoolIsActiveRet> {
+    async fn storage_pool_is_active(
+        &self,
+        _call: &Call,
+        args: StoragePoolIsActiveArgs,
+    ) -> Result<StoragePoolIsActiveRet> {
         Ok(StoragePoolIsActiveRet { active: self.pool(&args.pool)?.view().active.into() })
     }
 
-    async fn storage_pool_is_persistent(&self, _call: &Call, args: StoragePoolIsPersistentArgs) -> Result<StoragePoolIsPersistentRet> {
+    async fn storage_pool_is_persistent(
+        &self,
+        _call: &Call,
+        args: StoragePoolIsPersistentArgs,
+    ) -> Result<StoragePoolIsPersistentRet> {
         Ok(StoragePoolIsPersistentRet { persistent: self.pool(&args.pool)?.view().persistent.into() })
     }
 
-    async fn storage_pool_num_of_volumes(&self, _call: &Call, args: StoragePoolNumOfVolumesArgs) -> Result<StoragePoolNumOfVolumesRet> {
+    async fn storage_pool_num_of_volumes(
+        &self,
+        _call: &Call,
+        args: StoragePoolNumOfVolumesArgs,
+    ) -> Result<StoragePoolNumOfVolumesRet> {
         let view = self.pool(&args.pool)?.view();
         view.require_active()?;
         Ok(StoragePoolNumOfVolumesRet { num: count(view.volumes.len()) })
     }
 
-    async fn storage_pool_list_volumes(&self, _call: &Call, args: StoragePoolListVolumesArgs) -> Result<StoragePoolListVolumesRet> {
+    async fn storage_pool_list_volumes(
+        &self,
+        _call: &Call,
+        args: StoragePoolListVolumesArgs,
+    ) -> Result<StoragePoolListVolumesRet> {
         let view = self.pool(&args.pool)?.view();
         view.require_active()?;
-        Ok(StoragePoolListVolumesRet { names: bounded(view.volumes.keys().cloned().collect(), args.maxnames, VOLUMES_MAX)? })
+        Ok(StoragePoolListVolumesRet {
+            names: bounded(view.volumes.keys().cloned().collect(), args.maxnames, VOLUMES_MAX)?,
+        })
     }
 
-    async fn storage_pool_list_all_volumes(&self, _call: &Call, args: StoragePoolListAllVolumesArgs) -> Result<StoragePoolListAllVolumesRet> {
+    async fn storage_pool_list_all_volumes(
+        &self,
+        _call: &Call,
+        args: StoragePoolListAllVolumesArgs,
+    ) -> Result<StoragePoolListAllVolumesRet> {
         flags::check("storagePoolListAllVolumes", args.flags, 0)?;
         let pool = self.pool(&args.pool)?;
         let view = pool.view();
         view.require_active()?;
         let ret = view.volumes.len() as u32;
-        let vols = if args.need_results != 0 { view.volumes.values().map(|def| wire_volume(&pool, def)).collect() } else { Vec::new() };
+        let vols = if args.need_results != 0 {
+            view.volumes.values().map(|def| wire_volume(&pool, def)).collect()
+        } else {
+            Vec::new()
+        };
         Ok(StoragePoolListAllVolumesRet { vols, ret })
     }
 
-    async fn storage_vol_create_xml(&self, _call: &Call, args: StorageVolCreateXmlArgs) -> Result<StorageVolCreateXmlRet> {
+    async fn storage_vol_create_xml(
+        &self,
+        _call: &Call,
+        args: StorageVolCreateXmlArgs,
+    ) -> Result<StorageVolCreateXmlRet> {
         let preallocate = c::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA;
         flags::check("storageVolCreateXML", args.flags, preallocate | c::VIR_STORAGE_VOL_CREATE_VALIDATE)?;
         let pool = self.pool(&args.pool)?;
         validate(args.flags, &args.xml)?;
-        let def = self.create_volume(&pool, &args.xml, CreateFlags { preallocate: has(args.flags, preallocate) }).await?;
+        let def =
+            self.create_volume(&pool, &args.xml, CreateFlags { preallocate: has(args.flags, preallocate) }).await?;
         Ok(StorageVolCreateXmlRet { vol: wire_volume(&pool, &def) })
     }
 
-    async fn storage_vol_create_xml_from(&self, _call: &Call, args: StorageVolCreateXmlFromArgs) -> Result<StorageVolCreateXmlFromRet> {
+    async fn storage_vol_create_xml_from(
+        &self,
+        _call: &Call,
+        args: StorageVolCreateXmlFromArgs,
+    ) -> Result<StorageVolCreateXmlFromRet> {
         let (preallocate, reflink) = (c::VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA, c::VIR_STORAGE_VOL_CREATE_REFLINK);
-        flags::check("storageVolCreateXMLFrom", args.flags, preallocate | reflink | c::VIR_STORAGE_VOL_CREATE_VALIDATE)?;
+        flags::check(
+            "storageVolCreateXMLFrom",
+            args.flags,
+            preallocate | reflink | c::VIR_STORAGE_VOL_CREATE_VALIDATE,
+        )?;
         let pool = self.pool(&args.pool)?;
         let from = self.by_name(&args.clonevol.pool)?;
         validate(args.flags, &args.xml)?;
@@ -264,7 +347,11 @@ impl remote::Storage<Call> for Driver {
         let (allocate, delta, shrink) =
             (c::VIR_STORAGE_VOL_RESIZE_ALLOCATE, c::VIR_STORAGE_VOL_RESIZE_DELTA, c::VIR_STORAGE_VOL_RESIZE_SHRINK);
         flags::check("storageVolResize", args.flags, allocate | delta | shrink)?;
-        let how = ResizeFlags { allocate: has(args.flags, allocate), delta: has(args.flags, delta), shrink: has(args.flags, shrink) };
+        let how = ResizeFlags {
+            allocate: has(args.flags, allocate),
+            delta: has(args.flags, delta),
+            shrink: has(args.flags, shrink),
+        };
         self.resize_volume(&self.pool_of(&args.vol)?, &args.vol.name, args.capacity, how).await
     }
 
@@ -280,18 +367,30 @@ impl remote::Storage<Call> for Driver {
         self.download(call, &pool, &args.vol.name, args.offset, args.length, has(args.flags, sparse)).await
     }
 
-    async fn storage_vol_lookup_by_name(&self, _call: &Call, args: StorageVolLookupByNameArgs) -> Result<StorageVolLookupByNameRet> {
+    async fn storage_vol_lookup_by_name(
+        &self,
+        _call: &Call,
+        args: StorageVolLookupByNameArgs,
+    ) -> Result<StorageVolLookupByNameRet> {
         let pool = self.pool(&args.pool)?;
         let def = pool.volume(&args.name).await?;
         Ok(StorageVolLookupByNameRet { vol: wire_volume(&pool, &def) })
     }
 
-    async fn storage_vol_lookup_by_key(&self, _call: &Call, args: StorageVolLookupByKeyArgs) -> Result<StorageVolLookupByKeyRet> {
+    async fn storage_vol_lookup_by_key(
+        &self,
+        _call: &Call,
+        args: StorageVolLookupByKeyArgs,
+    ) -> Result<StorageVolLookupByKeyRet> {
         let (pool, def) = self.volume_by_key(&args.key)?;
         Ok(StorageVolLookupByKeyRet { vol: wire_volume(&pool, &def) })
     }
 
-    async fn storage_vol_lookup_by_path(&self, _call: &Call, args: StorageVolLookupByPathArgs) -> Result<StorageVolLookupByPathRet> {
+    async fn storage_vol_lookup_by_path(
+        &self,
+        _call: &Call,
+        args: StorageVolLookupByPathArgs,
+    ) -> Result<StorageVolLookupByPathRet> {
         let (pool, def) = self.volume_by_path(&args.path).await?;
         Ok(StorageVolLookupByPathRet { vol: wire_volume(&pool, &def) })
     }
@@ -307,7 +406,11 @@ impl remote::Storage<Call> for Driver {
         Ok(StorageVolGetInfoRet { type_, capacity, allocation })
     }
 
-    async fn storage_vol_get_info_flags(&self, _call: &Call, args: StorageVolGetInfoFlagsArgs) -> Result<StorageVolGetInfoFlagsRet> {
+    async fn storage_vol_get_info_flags(
+        &self,
+        _call: &Call,
+        args: StorageVolGetInfoFlagsArgs,
+    ) -> Result<StorageVolGetInfoFlagsRet> {
         let physical = c::VIR_STORAGE_VOL_GET_PHYSICAL;
         flags::check("storageVolGetInfoFlags", args.flags, physical)?;
         let def = self.pool_of(&args.vol)?.volume_now(&args.vol.name).await?;
@@ -315,7 +418,11 @@ impl remote::Storage<Call> for Driver {
         Ok(StorageVolGetInfoFlagsRet { type_, capacity, allocation })
     }
 
-    async fn storage_vol_get_xml_desc(&self, _call: &Call, args: StorageVolGetXmlDescArgs) -> Result<StorageVolGetXmlDescRet> {
+    async fn storage_vol_get_xml_desc(
+        &self,
+        _call: &Call,
+        args: StorageVolGetXmlDescArgs,
+    ) -> Result<StorageVolGetXmlDescRet> {
         flags::check("storageVolGetXMLDesc", args.flags, 0)?;
         let def = self.pool_of(&args.vol)?.volume_now(&args.vol.name).await?;
         Ok(StorageVolGetXmlDescRet { xml: def.format() })

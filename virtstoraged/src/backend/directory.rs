@@ -70,14 +70,16 @@ impl Backend for Directory {
 
 /// Opens the pool's directory.
 pub(crate) fn open(def: &PoolDef) -> Result<Folder> {
-    Folder::open(def.target()).map_err(|e| Error::system(Domain::None, &e, format!("cannot open directory '{}'", def.target())))
+    Folder::open(def.target())
+        .map_err(|e| Error::system(Domain::None, &e, format!("cannot open directory '{}'", def.target())))
 }
 
 /// Makes the directory with its parents and gives it the mode and owner of the document. What exists keeps its mode and owner
 /// unless the document asks for others.
 pub(crate) fn make(def: &PoolDef) -> Result<()> {
     let path = Path::new(def.target());
-    let fail = |e: io::Error| Error::system(Domain::Storage, &e, format!("failed to create directory '{}'", path.display()));
+    let fail =
+        |e: io::Error| Error::system(Domain::Storage, &e, format!("failed to create directory '{}'", path.display()));
     if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(fail)?;
     }
@@ -97,7 +99,11 @@ pub(crate) fn make(def: &PoolDef) -> Result<()> {
     if owner.is_some() || group.is_some() {
         fchown(folder.fd(), owner, group).map_err(|errno| {
             let (owner, group) = (wanted.owner.unwrap_or(stat.st_uid), wanted.group.unwrap_or(stat.st_gid));
-            Error::system(Domain::Storage, &errno.into(), format!("cannot chown '{}' to ({owner}, {group})", path.display()))
+            Error::system(
+                Domain::Storage,
+                &errno.into(),
+                format!("cannot chown '{}' to ({owner}, {group})", path.display()),
+            )
         })?;
     }
     let mode = wanted.mode.or(made.then_some(MODE)).filter(|mode| stat.st_mode & 0o777 != *mode);

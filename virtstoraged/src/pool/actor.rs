@@ -65,7 +65,10 @@ impl Pool {
     ///
     /// # Errors
     /// Those of `work`; `INTERNAL_ERROR` when it panicked.
-    pub(crate) async fn turn<R: Send + 'static>(&self, work: impl FnOnce(&mut State) -> Result<R> + Send + 'static) -> Result<R> {
+    pub(crate) async fn turn<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
         let (answer, answered) = oneshot::channel();
         let turn: Turn = Box::new(move |state| {
             let result = work(state);

@@ -27,7 +27,11 @@ impl Default for Gate {
 impl Gate {
     /// Runs `work` on a blocking thread once the work before is done, and waits for it. `None` when that takes longer than `limit`;
     /// then the work goes on by itself.
-    pub(crate) async fn run<R: Send + 'static>(&self, limit: Duration, work: impl FnOnce() -> R + Send + 'static) -> Option<R> {
+    pub(crate) async fn run<R: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Option<R> {
         let gate = self.clone();
         let task = async move {
             let place = gate.place.clone().acquire_owned().await.ok()?;

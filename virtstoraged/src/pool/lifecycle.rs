@@ -43,7 +43,11 @@ impl State {
     }
 
     fn require_inactive(&self, word: &str) -> Result<()> {
-        if self.view().active { Err(invalid(format!("storage pool '{}' is {word} active", self.name()))) } else { Ok(()) }
+        if self.view().active {
+            Err(invalid(format!("storage pool '{}' is {word} active", self.name())))
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes a new definition: at once, or for the next start when the pool is up.
@@ -181,7 +185,11 @@ pub(crate) fn defined(store: &Store) -> Vec<State> {
     let mut states: Vec<State> = Vec::new();
     for def in store.configs() {
         if let Some(other) = states.iter().find(|s| s.def().uuid == def.uuid) {
-            tracing::error!(pool = def.name, other = other.def().name, "two pools have one uuid; the second is left out");
+            tracing::error!(
+                pool = def.name,
+                other = other.def().name,
+                "two pools have one uuid; the second is left out"
+            );
             continue;
         }
         let autostart = store.autostart(&def.name);

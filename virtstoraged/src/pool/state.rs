@@ -67,7 +67,14 @@ pub(crate) fn no_volume(name: &str) -> Error {
 impl State {
     /// An inactive pool.
     pub(crate) fn new(def: PoolDef, persistent: bool) -> Self {
-        let view = View { def: Arc::new(def), next: None, active: false, persistent, autostart: false, volumes: Arc::default() };
+        let view = View {
+            def: Arc::new(def),
+            next: None,
+            active: false,
+            persistent,
+            autostart: false,
+            volumes: Arc::default(),
+        };
         State { view, uses: HashMap::new(), clock: 0, changed: BTreeMap::new() }
     }
 
@@ -211,7 +218,8 @@ mod tests {
             state.put(volume(name));
         }
         let since = state.clock();
-        let scanned: Volumes = ["kept", "deleted", "half"].iter().map(|n| (n.to_string(), Arc::new(volume(n)))).collect();
+        let scanned: Volumes =
+            ["kept", "deleted", "half"].iter().map(|n| (n.to_string(), Arc::new(volume(n)))).collect();
         state.forget("deleted");
         state.put(volume("made"));
         state.begin_build("half");
@@ -230,7 +238,10 @@ mod tests {
         state.end_use("a");
         let busy = state.require_unused("a").unwrap_err();
         assert_eq!(busy.message, "Requested operation is not valid: volume 'a' is still in use.");
-        assert_eq!(state.require_idle().unwrap_err().message, "internal error: pool 'p' has asynchronous jobs running.");
+        assert_eq!(
+            state.require_idle().unwrap_err().message,
+            "internal error: pool 'p' has asynchronous jobs running."
+        );
         state.end_use("a");
         state.require_unused("a").unwrap();
         state.begin_build("b");

@@ -98,7 +98,12 @@ impl Store {
     /// Makes or removes the autostart link.
     pub(crate) fn set_autostart(&self, name: &str, on: bool) -> Result<()> {
         let (link, target) = (self.link(name), self.config_file(name));
-        let what = format!("Failed to {} symlink '{}' to '{}'", if on { "create" } else { "remove" }, link.display(), target.display());
+        let what = format!(
+            "Failed to {} symlink '{}' to '{}'",
+            if on { "create" } else { "remove" },
+            link.display(),
+            target.display()
+        );
         autostart::set(&link, &target, on).map_err(|e| Error::system(Domain::Storage, &e, what))
     }
 
@@ -133,7 +138,9 @@ impl Store {
             let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|e| e.to_string()));
             match text.and_then(|text| parse(&text).map_err(|e| e.to_string())) {
                 Ok(def) if def.name == name => found.push(def),
-                Ok(def) => tracing::error!(path = %path.display(), pool = def.name, "the file's name does not match its pool"),
+                Ok(def) => {
+                    tracing::error!(path = %path.display(), pool = def.name, "the file's name does not match its pool")
+                }
                 Err(error) => tracing::error!(path = %path.display(), error, "cannot read the file of a pool"),
             }
         }

@@ -6,8 +6,9 @@ use std::io;
 use conf::volume::{VolumeDef, VolumeFormat};
 use error::{Code, Domain, Error, Result};
 
+use super::claim::Using;
 use super::create::allocate;
-use super::{Using, invalid_arg, open, system};
+use super::{invalid_arg, open, system};
 use crate::driver::Driver;
 use crate::folder::Entry;
 use crate::pool::Pool;
@@ -72,7 +73,8 @@ impl Driver {
             let folder = open(&pool_def)?;
             let path = folder.join(&name);
             let file = folder.file(&name).and_then(|handle| handle.write());
-            file.map(|file| (file, path.clone())).map_err(|e| system(&e, format!("Failed to open storage volume with path '{path}'")))
+            file.map(|file| (file, path.clone()))
+                .map_err(|e| system(&e, format!("Failed to open storage volume with path '{path}'")))
         })
         .await?;
         let _permit = self.job().await?;
@@ -122,7 +124,9 @@ impl Driver {
                     let arguments = ["-f", "-p", pattern, &path].map(String::from);
                     tool::run_blocking("scrub", &arguments, std::time::Duration::MAX)
                 }
-                None => zero(&file).map_err(|e| system(&e, format!("Failed to write to storage volume with path '{path}'"))),
+                None => {
+                    zero(&file).map_err(|e| system(&e, format!("Failed to write to storage volume with path '{path}'")))
+                }
             }
         })
         .await

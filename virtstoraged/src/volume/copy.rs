@@ -11,8 +11,9 @@ use nix::unistd::{Whence, lseek};
 use serde_json::{Value, json};
 use xml::Vocabulary;
 
-use super::create::{allocate, apply_owner, check_name, check_request, complete, discard, finish, options, reserve};
-use super::{CreateFlags, Using, open, system, unsupported};
+use super::claim::{Building, Using};
+use super::create::{allocate, apply_owner, check_name, check_request, complete, discard, options};
+use super::{CreateFlags, open, system, unsupported};
 use crate::driver::Driver;
 use crate::folder::Folder;
 use crate::pool::{Pool, internal};
@@ -33,7 +34,14 @@ pub(crate) struct CloneFlags {
 
 impl Driver {
     /// Makes a volume with the content of `source`.
-    pub(crate) async fn clone_volume(&self, pool: &Pool, text: &str, from: &Pool, source: &str, flags: CloneFlags) -> Result<VolumeDef> {
+    pub(crate) async fn clone_volume(
+        &self,
+        pool: &Pool,
+        text: &str,
+        from: &Pool,
+        source: &str,
+        flags: CloneFlags,
+    ) -> Result<VolumeDef> {
         let view = pool.view();
         view.require_active()?;
         from.view().require_active()?;
@@ -43,7 +51,14 @@ impl Driver {
         made
     }
 
-    async fn clone_used(&self, pool: &Pool, text: &str, from: &Pool, original: &Arc<VolumeDef>, flags: CloneFlags) -> Result<VolumeDef> {
+    async fn clone_used(
+        &self,
+        pool: &Pool,
+        text: &str,
+        from: &Pool,
+        original: &Arc<VolumeDef>,
+        flags: CloneFlags,
+    ) -> Result<VolumeDef> {
         let mut def = VolumeDef::parse_clone(text, pool.view().def.kind)?;
         check_name(&def.name)?;
         let now = from.volume_now(&original.name).await?;
@@ -55,21 +70,21 @@ impl Driver {
         check_request(&def, create)?;
         let chain = if is_raw(&now) { Value::Null } else { self.chain(&now, INPUT)? };
         require_same_backing(&def, &now)?;
-        let name = def.name.clone();
-        let (pool_def, def) = pool
-            .turn(move |state| {
-                if state.has(&def.name) {
-                    return Err(internal(format!("storage volume name '{}' already in use.", def.name)));
-                }
-                reserve(state, &def.name)?;
-                Ok((state.def().clone(), def))
-            })
-            .await?;
+        let taken = internal(format!("storage volume name '{}' already in use.", def.name));
+        let (building, pool_def) = Building::begin(pool, &def.name, taken).await?;
         let made = self.copy(pool_def, def, &from.view().def, &now, chain, flags).await;
-        finish(pool, name, made).await
+        building.end(made).await
     }
 
-    async fn copy(&self, pool_def: Arc<PoolDef>, mut def: VolumeDef, from: &Arc<PoolDef>, original: &VolumeDef, chain: Value, flags: CloneFlags) -> Result<VolumeDef> {
+    async fn copy(
+        &self,
+        pool_def: Arc<PoolDef>,
+        mut def: VolumeDef,
+        from: &Arc<PoolDef>,
+        original: &VolumeDef,
+        chain: Value,
+        flags: CloneFlags,
+    ) -> Result<VolumeDef> {
         let _permit = self.job().await?;
         let (from, source) = (from.clone(), original.name.clone());
         let raw = is_raw(original) && matches!(def.target.format, Some(VolumeFormat::Raw) | None);
@@ -80,7 +95,9 @@ impl Driver {
                 let path = origin.join(&source);
                 let input = origin.file(&source).and_then(|handle| handle.read());
                 let input = input.map_err(|e| system(&e, format!("could not open input path '{path}'")))?;
-                let made = folder.create(&name).map_err(|e| system(&e, format!("Failed to create file '{}'", folder.join(&name))))?;
+                let made = folder
+                    .create(&name)
+                    .map_err(|e| system(&e, format!("Failed to create file '{}'", folder.join(&name))))?;
                 Ok::<_, Error>((folder, made, input, path))
             }
         })
@@ -119,13 +136,19 @@ impl Driver {
             let Some(backing) = &current.backing else { break };
             let path = backing.path.as_deref().unwrap_or("");
             let Some(format) = backing.format else {
-                return Err(unsupported(format!("format of backing image '{path}' of image '{}' was not specified in the image metadata", current.path())));
+                return Err(unsupported(format!(
+                    "format of backing image '{path}' of image '{}' was not specified in the image metadata",
+                    current.path()
+                )));
             };
             if images.len() >= CHAIN_MAX {
                 return Err(unsupported(format!("the backing chain of volume '{}' is too long or a loop", top.name)));
             }
             let (_, next) = self.volume_at(path).ok_or_else(|| {
-                unsupported(format!("backing file '{path}' of volume '{}' is not a volume of an active pool", current.name))
+                unsupported(format!(
+                    "backing file '{path}' of volume '{}' is not a volume of an active pool",
+                    current.name
+                ))
             })?;
             images.push(node(format, path));
             if format == VolumeFormat::Raw {
@@ -234,7 +257,8 @@ async fn grow(folder: &Folder, def: &VolumeDef, copied: u64) -> Result<()> {
 }
 
 fn reflink(input: &File, input_path: &str, target: &File) -> Result<()> {
-    host::clone_file::clone_file(input, target).map_err(|e| system(&e, format!("failed to clone files from '{input_path}'")))
+    host::clone_file::clone_file(input, target)
+        .map_err(|e| system(&e, format!("failed to clone files from '{input_path}'")))
 }
 
 /// Copies what is data and leaves holes where the original has them, unless the blocks are wanted.
@@ -284,7 +308,9 @@ mod tests {
     #[test]
     fn raw_copies_keep_holes_unless_blocks_are_wanted() {
         let dir = tempfile::tempdir().unwrap();
-        let open = |name: &str| File::options().create(true).truncate(false).read(true).write(true).open(dir.path().join(name)).unwrap();
+        let open = |name: &str| {
+            File::options().create(true).truncate(false).read(true).write(true).open(dir.path().join(name)).unwrap()
+        };
         let source = open("source");
         source.set_len(3 << 20).unwrap();
         source.write_all_at(&[7; 5000], 1 << 20).unwrap();

@@ -12,10 +12,11 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::unistd::{Gid, Uid, fchown};
 use xml::Vocabulary;
 
+use super::claim::Building;
 use super::{invalid_arg, open, system, unsupported};
 use crate::driver::Driver;
-use crate::folder::{Entry, Folder, is_component};
-use crate::pool::{Pool, State, internal, invalid};
+use crate::folder::{Entry, Folder};
+use crate::pool::{Pool, internal, invalid};
 use crate::scan;
 use crate::tool::{ImageTool, OUTPUT};
 
@@ -40,18 +41,10 @@ impl Driver {
         let def = VolumeDef::parse(text, view.def.kind)?;
         check_name(&def.name)?;
         check_request(&def, flags)?;
-        let name = def.name.clone();
-        let (pool_def, def) = pool
-            .turn(move |state| {
-                if state.has(&def.name) {
-                    return Err(Error::new(Domain::Storage, Code::StorageVolExist, format!("'{}'", def.name)));
-                }
-                reserve(state, &def.name)?;
-                Ok((state.def().clone(), def))
-            })
-            .await?;
+        let taken = Error::new(Domain::Storage, Code::StorageVolExist, format!("'{}'", def.name));
+        let (building, pool_def) = Building::begin(pool, &def.name, taken).await?;
         let made = self.fill(pool_def, def, flags).await;
-        finish(pool, name, made).await
+        building.end(made).await
     }
 
     async fn fill(&self, pool_def: std::sync::Arc<PoolDef>, def: VolumeDef, flags: CreateFlags) -> Result<VolumeDef> {
@@ -88,36 +81,6 @@ impl Driver {
             }
         })
         .await
-    }
-}
-
-/// Takes the name in the pool. Called in a turn.
-pub(super) fn reserve(state: &mut State, name: &str) -> Result<()> {
-    let folder = open(&state.def().clone())?;
-    if !is_component(name) || folder.exists(name) {
-        return Err(invalid(format!("volume target path '{}' already exists", folder.join(name))));
-    }
-    state.begin_build(name);
-    Ok(())
-}
-
-/// Enters what was made, or gives the name back.
-pub(super) async fn finish(pool: &Pool, name: String, made: Result<VolumeDef>) -> Result<VolumeDef> {
-    let (made, failure) = match made {
-        Ok(def) => (Some(def), None),
-        Err(error) => (None, Some(error)),
-    };
-    let entered = made.clone();
-    pool.turn(move |state| {
-        state.end_build(&name, entered);
-        state.measure();
-        Ok(())
-    })
-    .await?;
-    match (made, failure) {
-        (Some(def), None) => Ok(def),
-        (_, Some(error)) => Err(error),
-        (None, None) => Err(internal("no volume was made")),
     }
 }
 

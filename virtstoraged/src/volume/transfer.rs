@@ -13,8 +13,9 @@ use error::{Code, Domain, Error, Result};
 use nix::fcntl::{FallocateFlags, fallocate};
 use rpc::StreamItem;
 
+use super::claim::Using;
 use super::copy::next_data;
-use super::{Using, invalid_arg, open};
+use super::{invalid_arg, open};
 use crate::driver::Driver;
 use crate::pool::Pool;
 
@@ -28,7 +29,8 @@ fn streams(error: &io::Error, text: String) -> Error {
 /// Checks where a transfer begins and ends within `size` bytes.
 fn range(offset: u64, length: u64, size: u64) -> Result<u64> {
     let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
-    let end = end.ok_or_else(|| invalid_arg(format!("offset {offset} and length {length} are outside of any volume")))?;
+    let end =
+        end.ok_or_else(|| invalid_arg(format!("offset {offset} and length {length} are outside of any volume")))?;
     if offset > size {
         return Err(invalid_arg(format!("offset {offset} is past the end of the volume at {size}")));
     }
@@ -37,7 +39,15 @@ fn range(offset: u64, length: u64, size: u64) -> Result<u64> {
 
 impl Driver {
     /// Sends the volume's bytes from `offset`, `length` of them (0 = all), on the stream that `call` opens.
-    pub(crate) async fn download(&self, call: &rpc::Call, pool: &Pool, name: &str, offset: u64, length: u64, sparse: bool) -> Result<()> {
+    pub(crate) async fn download(
+        &self,
+        call: &rpc::Call,
+        pool: &Pool,
+        name: &str,
+        offset: u64,
+        length: u64,
+        sparse: bool,
+    ) -> Result<()> {
         let (using, def) = Using::begin(pool, name).await?;
         let opened = open_volume(pool, &def, false).await.and_then(|(file, size)| {
             let end = range(offset, length, size)?;
@@ -67,9 +77,17 @@ impl Driver {
     }
 
     /// Takes bytes for the volume from `offset`, at most `length` of them (0 = to its end), from the stream that `call` opens.
-    pub(crate) async fn upload(&self, call: &rpc::Call, pool: &Pool, name: &str, offset: u64, length: u64) -> Result<()> {
+    pub(crate) async fn upload(
+        &self,
+        call: &rpc::Call,
+        pool: &Pool,
+        name: &str,
+        offset: u64,
+        length: u64,
+    ) -> Result<()> {
         let (using, def) = Using::begin(pool, name).await?;
-        let opened = open_volume(pool, &def, true).await.and_then(|(file, size)| Ok((file, limit(&def, offset, length, size)?)));
+        let opened =
+            open_volume(pool, &def, true).await.and_then(|(file, size)| Ok((file, limit(&def, offset, length, size)?)));
         let (file, end) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -101,7 +119,9 @@ fn limit(def: &VolumeDef, offset: u64, length: u64, size: u64) -> Result<u64> {
     let raw = def.target.format == Some(VolumeFormat::Raw);
     let end = range(offset, length, size.max(def.capacity))?;
     match (raw, length) {
-        (true, _) if end > size => Err(invalid_arg(format!("offset {offset} and length {length} are past the end of the volume at {size}"))),
+        (true, _) if end > size => {
+            Err(invalid_arg(format!("offset {offset} and length {length} are past the end of the volume at {size}")))
+        }
         (true, 0) => Ok(size),
         (false, 0) => Ok(i64::MAX as u64),
         _ => Ok(end),
@@ -135,7 +155,13 @@ enum Piece {
     Hole(u64),
 }
 
-async fn send(stream: &rpc::Stream, file: Arc<File>, mut position: u64, end: u64, sparse: bool) -> std::result::Result<(), Failure> {
+async fn send(
+    stream: &rpc::Stream,
+    file: Arc<File>,
+    mut position: u64,
+    end: u64,
+    sparse: bool,
+) -> std::result::Result<(), Failure> {
     while position < end {
         let source = file.clone();
         let piece = host::run_blocking(move || next(&source, position, end, sparse)).await.map_err(Failure::Io)?;
@@ -179,7 +205,11 @@ fn next(file: &File, position: u64, end: u64, sparse: bool) -> io::Result<Piece>
 async fn receive(stream: &rpc::Stream, file: Arc<File>, mut position: u64, end: u64, path: &str) -> Result<bool> {
     let room = |position: u64, length: u64| match position.checked_add(length) {
         Some(next) if next <= end => Ok(next),
-        _ => Err(Error::new(Domain::Streams, Code::InvalidArg, format!("more data than the volume or the length given takes: '{path}'"))),
+        _ => Err(Error::new(
+            Domain::Streams,
+            Code::InvalidArg,
+            format!("more data than the volume or the length given takes: '{path}'"),
+        )),
     };
     loop {
         match stream.recv().await {
@@ -242,7 +272,9 @@ mod tests {
     use conf::pool::PoolType;
 
     fn volume(format: &str) -> VolumeDef {
-        let text = format!("<volume><name>v</name><capacity>1000</capacity><target><format type='{format}'/></target></volume>");
+        let text = format!(
+            "<volume><name>v</name><capacity>1000</capacity><target><format type='{format}'/></target></volume>"
+        );
         VolumeDef::parse(&text, PoolType::Dir).unwrap()
     }
 

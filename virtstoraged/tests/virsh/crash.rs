@@ -32,7 +32,8 @@ fn pools_outlive_the_daemon() {
 fn a_broken_file_costs_only_its_pool() {
     let Some(mut daemon) = Daemon::start() else { return };
     daemon.pool("good");
-    let folder = daemon.root(if nix::unistd::geteuid().is_root() { "etc/libvirt/storage" } else { "config/libvirt/storage" });
+    let folder =
+        daemon.root(if nix::unistd::geteuid().is_root() { "etc/libvirt/storage" } else { "config/libvirt/storage" });
     std::fs::write(folder.join("bad.xml"), "<pool").unwrap();
     std::fs::write(folder.join("renamed.xml"), std::fs::read(folder.join("good.xml")).unwrap()).unwrap();
     daemon.kill_and_restart();

@@ -52,7 +52,17 @@ fn a_file_system_pool_is_mounted_and_unmounted() {
     }
     let device = String::from_utf8(device.stdout).unwrap().trim().to_owned();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let define = ["pool-define-as", "f", "fs", "--source-dev", &device, "--source-format", "ext2", "--target", &daemon.path("f")];
+        let define = [
+            "pool-define-as",
+            "f",
+            "fs",
+            "--source-dev",
+            &device,
+            "--source-format",
+            "ext2",
+            "--target",
+            &daemon.path("f"),
+        ];
         daemon.virsh(&define);
         daemon.virsh(&["pool-build", "f"]);
         daemon.virsh(&["pool-start", "f"]);

@@ -11,7 +11,8 @@ const START: Duration = Duration::from_secs(20);
 
 /// Whether `program` is there; says so when it is not, and fails when everything is required.
 pub fn has(program: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success());
+    let found =
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success());
     if !found {
         assert!(std::env::var("REQUIRE").as_deref() != Ok("all"), "needs {program}");
         println!("skipped: needs {program}");
@@ -148,7 +149,8 @@ fn spawn(dir: &Path, wrapper: &str) -> Child {
 
 /// The words of a table's rows, sorted.
 pub fn first_words(table: &str) -> Vec<String> {
-    let mut words: Vec<String> = table.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    let mut words: Vec<String> =
+        table.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
     words.sort();
     words
 }

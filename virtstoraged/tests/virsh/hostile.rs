@@ -88,7 +88,16 @@ fn a_guests_header_cannot_make_us_read_other_files() {
     let refusal = daemon.refused(&["vol-clone", "v", "stolen", "p"]);
     assert!(refusal.contains("is not a volume of an active pool"), "{refusal}");
     let data = format!("{path}/d");
-    make(&["create", "-q", "-f", "qcow2", "-o", &format!("data_file={},data_file_raw=on", daemon.path("data")), &data, "64K"]);
+    make(&[
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-o",
+        &format!("data_file={},data_file_raw=on", daemon.path("data")),
+        &data,
+        "64K",
+    ]);
     daemon.virsh(&["pool-refresh", "p"]);
     assert!(daemon.refused(&["vol-clone", "d", "stolen", "p"]).contains("data_file"));
     let document = daemon.path("v.xml");

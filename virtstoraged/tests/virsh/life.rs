@@ -13,12 +13,20 @@ fn a_directory_pool() {
     daemon.virsh(&["pool-define-as", "images", "dir", "--target", &path]);
     assert_eq!(first_words(&daemon.virsh(&["pool-list", "--all"])), ["images"]);
     assert_eq!(first_words(&daemon.virsh(&["pool-list"])), [""; 0]);
-    assert_eq!(daemon.refused(&["pool-start", "images"]), format!("cannot open directory '{path}': No such file or directory"));
+    assert_eq!(
+        daemon.refused(&["pool-start", "images"]),
+        format!("cannot open directory '{path}': No such file or directory")
+    );
     daemon.virsh(&["pool-build", "images"]);
     assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o711);
     daemon.virsh(&["pool-start", "images"]);
     daemon.virsh(&["pool-autostart", "images"]);
-    assert!(daemon.root(if nix::unistd::geteuid().is_root() { "etc/libvirt/storage" } else { "config/libvirt/storage" }).join("autostart/images.xml").exists());
+    assert!(
+        daemon
+            .root(if nix::unistd::geteuid().is_root() { "etc/libvirt/storage" } else { "config/libvirt/storage" })
+            .join("autostart/images.xml")
+            .exists()
+    );
     let info = daemon.virsh(&["pool-info", "images"]);
     for line in ["State:          running", "Persistent:     yes", "Autostart:      yes"] {
         assert!(info.contains(line), "{info}");
@@ -36,7 +44,10 @@ fn a_directory_pool() {
     daemon.virsh(&["pool-delete", "images"]);
     assert!(!std::path::Path::new(&path).exists());
     daemon.virsh(&["pool-undefine", "images"]);
-    assert_eq!(daemon.refused(&["pool-info", "images"]), "Storage pool not found: no storage pool with matching name 'images'");
+    assert_eq!(
+        daemon.refused(&["pool-info", "images"]),
+        "Storage pool not found: no storage pool with matching name 'images'"
+    );
 }
 
 #[test]
@@ -47,7 +58,18 @@ fn volumes() {
     daemon.virsh(&["vol-create-as", "p", "thick", "1M"]);
     daemon.virsh(&["vol-create-as", "p", "base.qcow2", "64M", "--format", "qcow2"]);
     let backing = format!("{path}/base.qcow2");
-    let overlay = ["vol-create-as", "p", "top.qcow2", "128M", "--format", "qcow2", "--backing-vol", &backing, "--backing-vol-format", "qcow2"];
+    let overlay = [
+        "vol-create-as",
+        "p",
+        "top.qcow2",
+        "128M",
+        "--format",
+        "qcow2",
+        "--backing-vol",
+        &backing,
+        "--backing-vol-format",
+        "qcow2",
+    ];
     daemon.virsh(&overlay);
     assert_eq!(first_words(&daemon.virsh(&["vol-list", "p"])), ["base.qcow2", "thick", "thin", "top.qcow2"]);
     for name in ["thin", "thick", "base.qcow2", "top.qcow2"] {
@@ -55,11 +77,18 @@ fn volumes() {
     }
     let info = daemon.virsh(&["vol-info", "thin", "p", "--bytes"]);
     assert!(info.contains("Capacity:       10485760 bytes") && info.contains("Allocation:     0 bytes"), "{info}");
-    assert!(daemon.virsh(&["vol-info", "thin", "p", "--physical", "--bytes"]).contains("Physical:       10485760 bytes"));
+    assert!(
+        daemon.virsh(&["vol-info", "thin", "p", "--physical", "--bytes"]).contains("Physical:       10485760 bytes")
+    );
     daemon.virsh(&["pool-refresh", "p"]);
     let xml = daemon.virsh(&["vol-dumpxml", "top.qcow2", "p"]);
     let expected = format!("  <backingStore>\n    <path>{backing}</path>\n    <format type='qcow2'/>\n");
-    assert!(xml.contains(&expected) && xml.contains("    <compat>1.1</compat>\n    <clusterSize unit='B'>65536</clusterSize>\n    <features/>\n"), "{xml}");
+    assert!(
+        xml.contains(&expected)
+            && xml
+                .contains("    <compat>1.1</compat>\n    <clusterSize unit='B'>65536</clusterSize>\n    <features/>\n"),
+        "{xml}"
+    );
     assert!(xml.contains("<capacity unit='bytes'>134217728</capacity>"));
     assert_eq!(daemon.virsh(&["vol-path", "thin", "p"]).trim(), format!("{path}/thin"));
     assert_eq!(daemon.virsh(&["vol-pool", &format!("{path}//thin")]).trim(), "p");
@@ -67,18 +96,26 @@ fn volumes() {
     assert_eq!(daemon.virsh(&["vol-key", "thin", "p"]).trim(), format!("{path}/thin"));
     daemon.virsh(&["vol-resize", "thin", "20M", "p"]);
     assert_eq!(std::fs::metadata(format!("{path}/thin")).unwrap().len(), 20 << 20);
-    let shrink = "invalid argument: Can't shrink capacity below current capacity unless shrink flag explicitly specified";
+    let shrink =
+        "invalid argument: Can't shrink capacity below current capacity unless shrink flag explicitly specified";
     assert_eq!(daemon.refused(&["vol-resize", "thin", "5M", "p"]), shrink);
     daemon.virsh(&["vol-resize", "base.qcow2", "80M", "p"]);
     assert!(daemon.virsh(&["vol-info", "base.qcow2", "p", "--bytes"]).contains("83886080"));
-    assert!(std::process::Command::new("qemu-img").args(["check", "-q", "-f", "qcow2", &backing]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("qemu-img")
+            .args(["check", "-q", "-f", "qcow2", &backing])
+            .status()
+            .unwrap()
+            .success()
+    );
     std::fs::write(format!("{path}/thick"), vec![7u8; 1 << 20]).unwrap();
     daemon.virsh(&["vol-clone", "thick", "copy", "p"]);
     assert_eq!(std::fs::read(format!("{path}/copy")).unwrap(), vec![7u8; 1 << 20]);
     // virsh copies the document, so the clone lies over the same base; one made without stands alone
     daemon.virsh(&["vol-clone", "top.qcow2", "overlay.qcow2", "p"]);
     let document = daemon.path("flat.xml");
-    std::fs::write(&document, "<volume><name>flat.qcow2</name><target><format type='qcow2'/></target></volume>").unwrap();
+    std::fs::write(&document, "<volume><name>flat.qcow2</name><target><format type='qcow2'/></target></volume>")
+        .unwrap();
     daemon.virsh(&["vol-create-from", "p", &document, "top.qcow2", "--inputpool", "p"]);
     daemon.virsh(&["pool-refresh", "p"]);
     assert!(daemon.virsh(&["vol-dumpxml", "overlay.qcow2", "p"]).contains(&format!("<path>{backing}</path>")));
@@ -95,7 +132,10 @@ fn volumes() {
     }
     assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
     // virsh tries name, key and path; the last refusal is shown
-    assert_eq!(daemon.refused(&["vol-info", "thin", "p"]), "Storage volume not found: no storage vol with matching path 'thin'");
+    assert_eq!(
+        daemon.refused(&["vol-info", "thin", "p"]),
+        "Storage volume not found: no storage vol with matching path 'thin'"
+    );
 }
 
 #[test]
@@ -107,10 +147,14 @@ fn a_failed_creation_leaves_nothing() {
         ("<format type='qcow2'/><compat>2.0</compat>", String::new()),
         ("<format type='qcow2'/><clusterSize>1000</clusterSize>", String::new()),
         ("<format type='bochs'/>", String::new()),
-        ("<format type='qcow2'/>", format!("<backingStore><path>{path}/none</path><format type='raw'/></backingStore>")),
+        (
+            "<format type='qcow2'/>",
+            format!("<backingStore><path>{path}/none</path><format type='raw'/></backingStore>"),
+        ),
         ("<permissions><owner>4294967294</owner><mode>0777</mode></permissions>", "<bad".into()),
     ] {
-        let text = format!("<volume><name>v</name><capacity unit='M'>1</capacity><target>{target}</target>{backing}</volume>");
+        let text =
+            format!("<volume><name>v</name><capacity unit='M'>1</capacity><target>{target}</target>{backing}</volume>");
         std::fs::write(&document, text).unwrap();
         daemon.refused(&["vol-create", "p", &document]);
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0, "{target}");
@@ -146,7 +190,9 @@ fn events() {
     let heard = std::thread::scope(|scope| {
         let daemon = &daemon;
         scope.spawn(move || {
-            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(std::time::Duration::from_millis(50)) {
+            while let Err(std::sync::mpsc::RecvTimeoutError::Timeout) =
+                stopped.recv_timeout(std::time::Duration::from_millis(50))
+            {
                 daemon.virsh(&["pool-destroy", "silent"]);
                 daemon.virsh(&["pool-destroy", "p"]);
                 daemon.virsh(&["pool-start", "silent"]);

@@ -16,13 +16,18 @@ fn files_are_made_closed_and_opened_last() {
         return;
     }
     let calls = "openat,openat2,open,creat,mkdirat,chmod,fchmod,fchmodat,fchown,fchownat";
-    let Some(daemon) = Daemon::start_under(&format!("exec strace -f -y -qq -e trace={calls} -o \"$LOG.trace\"")) else { return };
+    let Some(daemon) = Daemon::start_under(&format!("exec strace -f -y -qq -e trace={calls} -o \"$LOG.trace\"")) else {
+        return;
+    };
     let path = daemon.pool("p");
     let document = daemon.path("v.xml");
     for (name, format) in [("secret-raw", "raw"), ("secret-qcow2", "qcow2"), ("secret-dir", "dir")] {
         let permissions = "<permissions><mode>0640</mode><owner>0</owner><group>0</group></permissions>";
-        let permissions = if nix::unistd::geteuid().is_root() { permissions } else { "<permissions><mode>0640</mode></permissions>" };
-        let text = format!("<volume><name>{name}</name><capacity unit='M'>1</capacity><target><format type='{format}'/>{permissions}</target></volume>");
+        let permissions =
+            if nix::unistd::geteuid().is_root() { permissions } else { "<permissions><mode>0640</mode></permissions>" };
+        let text = format!(
+            "<volume><name>{name}</name><capacity unit='M'>1</capacity><target><format type='{format}'/>{permissions}</target></volume>"
+        );
         std::fs::write(&document, text).unwrap();
         daemon.virsh(&["vol-create", "p", &document]);
         assert_eq!(std::fs::metadata(format!("{path}/{name}")).unwrap().mode() & 0o777, 0o640, "{name}");
@@ -42,7 +47,10 @@ fn files_are_made_closed_and_opened_last() {
             assert!(mode & !0o640 == 0, "wider than asked for: {line}");
         } else if line.contains("chown(") {
             let name = line.split("secret-").nth(1).and_then(|rest| rest.split('>').next()).unwrap_or("");
-            let chmod_before = trace.lines().take_while(|other| *other != line).any(|other| other.contains("chmod(") && other.contains(&format!("secret-{name}>")));
+            let chmod_before = trace
+                .lines()
+                .take_while(|other| *other != line)
+                .any(|other| other.contains("chmod(") && other.contains(&format!("secret-{name}>")));
             assert!(!chmod_before, "opened before it had its owner: {line}");
         }
     }

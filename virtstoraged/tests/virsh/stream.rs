@@ -53,7 +53,10 @@ fn an_image_replaces_an_empty_one() {
     let Some(daemon) = Daemon::start() else { return };
     daemon.pool("p");
     let source = daemon.path("image");
-    let made = std::process::Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-o", "preallocation=full", &source, "4M"]).status().unwrap();
+    let made = std::process::Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-o", "preallocation=full", &source, "4M"])
+        .status()
+        .unwrap();
     assert!(made.success());
     daemon.virsh(&["vol-create-as", "p", "v.qcow2", "1M", "--format", "qcow2"]);
     daemon.virsh(&["vol-upload", "v.qcow2", &source, "p"]);
@@ -68,7 +71,9 @@ fn bounds() {
     std::fs::write(&source, pattern(2 << 20)).unwrap();
     daemon.virsh(&["vol-create-as", "p", "v", "1M"]);
     let before = std::fs::read(format!("{path}/v")).unwrap();
-    for (offset, length) in [("1048577", "0"), ("9223372036854775808", "0"), ("1048570", "100"), ("0", "9223372036854775808")] {
+    for (offset, length) in
+        [("1048577", "0"), ("9223372036854775808", "0"), ("1048570", "100"), ("0", "9223372036854775808")]
+    {
         let refusal = daemon.refused(&["vol-upload", "v", &source, "p", "--offset", offset, "--length", length]);
         assert!(refusal.starts_with("invalid argument: "), "{offset} {length}: {refusal}");
     }

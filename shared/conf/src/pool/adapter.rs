@@ -122,7 +122,10 @@ fn fc_host(node: Node<'_>) -> error::Result<Adapter> {
     let (Some(wwnn), Some(wwpn)) = (node.string("wwnn"), node.string("wwpn")) else {
         return Err(xml_error("'wwnn' and 'wwpn' must be specified for adapter type 'fchost'"));
     };
-    for wwn in [Some(&wwnn), Some(&wwpn), node.string("parent_wwnn").as_ref(), node.string("parent_wwpn").as_ref()].into_iter().flatten() {
+    for wwn in [Some(&wwnn), Some(&wwpn), node.string("parent_wwnn").as_ref(), node.string("parent_wwpn").as_ref()]
+        .into_iter()
+        .flatten()
+    {
         if wwn.len() != 16 || !wwn.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(Error::new(Domain::None, Code::InternalError, format!("Malformed wwn: {wwn}")));
         }

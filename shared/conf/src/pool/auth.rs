@@ -36,7 +36,9 @@ impl Auth {
     pub(crate) fn from_node(node: Node<'_>) -> error::Result<Self> {
         let username = node.string("username").ok_or_else(|| xml_error("missing username for auth"))?;
         let kind = match node.attr("type") {
-            Some(word) => Some(AuthType::from_word(word).ok_or_else(|| unsupported(format!("unknown auth type '{word}'")))?),
+            Some(word) => {
+                Some(AuthType::from_word(word).ok_or_else(|| unsupported(format!("unknown auth type '{word}'")))?)
+            }
             None => None,
         };
         let secret_node = node.child("secret").ok_or_else(|| xml_error("Missing <secret> element in auth"))?;
@@ -68,9 +70,9 @@ impl SecretLookup {
         match (node.attr("uuid"), node.attr("usage")) {
             (None, None) => Err(fail("missing secret uuid or usage attribute".into())),
             (Some(_), Some(_)) => Err(fail("either secret uuid or usage expected".into())),
-            (Some(uuid), None) => {
-                xml::parse_uuid(uuid).map(SecretLookup::Uuid).ok_or_else(|| fail(format!("invalid secret uuid '{uuid}'")))
-            }
+            (Some(uuid), None) => xml::parse_uuid(uuid)
+                .map(SecretLookup::Uuid)
+                .ok_or_else(|| fail(format!("invalid secret uuid '{uuid}'"))),
             (None, Some(usage)) => Ok(SecretLookup::Usage(usage.to_owned())),
         }
     }

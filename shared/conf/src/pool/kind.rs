@@ -34,9 +34,12 @@ pub struct SourceFormat {
 
 const FILE_SYSTEMS: SourceFormat = SourceFormat {
     default: "auto",
-    words: &["auto", "ext2", "ext3", "ext4", "ufs", "iso9660", "udf", "gfs", "gfs2", "vfat", "hfs+", "xfs", "ocfs2", "vmfs"],
+    words: &[
+        "auto", "ext2", "ext3", "ext4", "ufs", "iso9660", "udf", "gfs", "gfs2", "vfat", "hfs+", "xfs", "ocfs2", "vmfs",
+    ],
 };
-const NETWORK_FILE_SYSTEMS: SourceFormat = SourceFormat { default: "auto", words: &["auto", "nfs", "glusterfs", "cifs"] };
+const NETWORK_FILE_SYSTEMS: SourceFormat =
+    SourceFormat { default: "auto", words: &["auto", "nfs", "glusterfs", "cifs"] };
 const VOLUME_GROUPS: SourceFormat = SourceFormat { default: "lvm2", words: &["unknown", "lvm2"] };
 const PARTITION_TABLES: SourceFormat =
     SourceFormat { default: "unknown", words: &["unknown", "dos", "dvh", "gpt", "mac", "bsd", "pc98", "sun", "lvm2"] };

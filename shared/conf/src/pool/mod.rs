@@ -25,8 +25,8 @@ pub use kind::{PoolType, SourceFormat};
 pub use options::{MountOptions, RbdOptions};
 pub use permissions::Permissions;
 pub use schema::{validate_pool, validate_volume};
-pub use source::{Device, Host, PoolSource};
 pub(crate) use source::document;
+pub use source::{Device, Host, PoolSource};
 
 use error::{Code, Domain, Error, Result};
 use xml::{Node, Writer};
@@ -78,7 +78,13 @@ pub(crate) fn unsupported(detail: impl Into<String>) -> Error {
 /// Collapses repeated slashes and drops a trailing one; exactly two leading slashes stay, as POSIX allows them a meaning.
 pub fn sanitize_path(path: &str) -> String {
     let leading = path.len() - path.trim_start_matches('/').len();
-    let keep = if leading == 2 { "//" } else if leading > 0 { "/" } else { "" };
+    let keep = if leading == 2 {
+        "//"
+    } else if leading > 0 {
+        "/"
+    } else {
+        ""
+    };
     let rest: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     format!("{keep}{}", rest.join("/"))
 }

@@ -51,7 +51,9 @@ impl RbdOptions {
         let mut options: Vec<(String, String)> = Vec::new();
         for node in entries(root, RBD_NAMESPACE, "config_opts") {
             let name = node.non_empty("name").ok_or_else(|| xml_error("no rbd option name specified"))?;
-            let value = node.non_empty("value").ok_or_else(|| xml_error(format!("no rbd option value specified for name '{name}'")))?;
+            let value = node
+                .non_empty("value")
+                .ok_or_else(|| xml_error(format!("no rbd option value specified for name '{name}'")))?;
             options.push((name, value));
         }
         Ok(Self(options))

@@ -15,7 +15,10 @@ const TIMESTAMPS: (&str, &[&str]) = ("timestamps", &["atime", "mtime", "ctime", 
 const POOL: Grammar = &[
     ("pool", &["name", "uuid", "capacity", "allocation", "available", "features", "source", "target", "refresh"]),
     ("features", &["cow"]),
-    ("source", &["host", "device", "dir", "adapter", "name", "initiator", "format", "protocol", "auth", "vendor", "product"]),
+    (
+        "source",
+        &["host", "device", "dir", "adapter", "name", "initiator", "format", "protocol", "auth", "vendor", "product"],
+    ),
     ("device", &["freeExtent"]),
     ("adapter", &["parentaddr"]),
     ("parentaddr", &["address"]),
@@ -30,7 +33,10 @@ const VOLUME: Grammar = &[
     ("volume", &["name", "key", "source", "capacity", "allocation", "physical", "target", "backingStore"]),
     ("source", &["device"]),
     ("device", &["extent"]),
-    ("target", &["path", "format", "permissions", "timestamps", "encryption", "compat", "nocow", "clusterSize", "features"]),
+    (
+        "target",
+        &["path", "format", "permissions", "timestamps", "encryption", "compat", "nocow", "clusterSize", "features"],
+    ),
     ("backingStore", &["path", "format", "permissions", "timestamps"]),
     ("encryption", &["secret", "cipher", "ivgen"]),
     ("features", &["lazy_refcounts", "extended_l2", "data_file"]),
@@ -77,7 +83,8 @@ mod tests {
 
     #[test]
     fn elements_out_of_place() {
-        let pool = |inner: &str| format!("<pool type='dir'><name>a</name>{inner}<target><path>/a</path></target></pool>");
+        let pool =
+            |inner: &str| format!("<pool type='dir'><name>a</name>{inner}<target><path>/a</path></target></pool>");
         validate_pool(&pool("<source><host name='h'/></source><fs:mount_opts xmlns:fs='x'/>")).unwrap();
         for inner in ["<foo/>", "<path>/b</path>", "<source><targett/></source>", "<name><b/></name>"] {
             let e = validate_pool(&pool(inner)).unwrap_err();

@@ -91,7 +91,19 @@ impl PoolSource {
         }
         let word = |element: &str| node.child(element).and_then(|n| n.non_empty("name"));
         let (vendor, product) = (word("vendor"), word("product"));
-        Ok(PoolSource { hosts, devices, dir, adapter, name, initiator_iqn, format, protocol_version, auth, vendor, product })
+        Ok(PoolSource {
+            hosts,
+            devices,
+            dir,
+            adapter,
+            name,
+            initiator_iqn,
+            format,
+            protocol_version,
+            auth,
+            vendor,
+            product,
+        })
     }
 
     /// Checks what the type requires, and fills what may be left out.
@@ -119,7 +131,10 @@ impl PoolSource {
             return Err(unsupported("missing initiator IQN"));
         }
         if self.protocol_version.is_some() && !(kind == PoolType::Netfs && self.format == Some("nfs")) {
-            let detail = format!("storage pool protocol ver unsupported for pool type '{}'", self.format.unwrap_or(xml::Vocabulary::word(kind)));
+            let detail = format!(
+                "storage pool protocol ver unsupported for pool type '{}'",
+                self.format.unwrap_or(xml::Vocabulary::word(kind))
+            );
             return Err(unsupported(detail));
         }
         Ok(())

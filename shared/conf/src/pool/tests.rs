@@ -9,10 +9,22 @@ fn refusal(text: &str) -> (i32, i32, String) {
 #[test]
 fn refusals_are_libvirts() {
     let dir = |inner: &str| format!("<pool type='dir'><name>a</name>{inner}<target><path>/a</path></target></pool>");
-    let perms = |inner: &str| format!("<pool type='dir'><name>a</name><target><path>/a</path><permissions>{inner}</permissions></target></pool>");
-    let rbd = |inner: &str| format!("<pool type='rbd'><name>a</name><source><name>x</name><host name='h'/>{inner}</source></pool>");
-    let scsi = |inner: &str| format!("<pool type='scsi'><name>a</name><source>{inner}</source><target><path>/d</path></target></pool>");
-    let netfs = |inner: &str| format!("<pool type='netfs'><name>a</name><source><host name='h'/><dir path='/x'/>{inner}</source><target><path>/a</path></target></pool>");
+    let perms = |inner: &str| {
+        format!(
+            "<pool type='dir'><name>a</name><target><path>/a</path><permissions>{inner}</permissions></target></pool>"
+        )
+    };
+    let rbd = |inner: &str| {
+        format!("<pool type='rbd'><name>a</name><source><name>x</name><host name='h'/>{inner}</source></pool>")
+    };
+    let scsi = |inner: &str| {
+        format!("<pool type='scsi'><name>a</name><source>{inner}</source><target><path>/d</path></target></pool>")
+    };
+    let netfs = |inner: &str| {
+        format!(
+            "<pool type='netfs'><name>a</name><source><host name='h'/><dir path='/x'/>{inner}</source><target><path>/a</path></target></pool>"
+        )
+    };
     let xml = |detail: &str| format!("XML error: {detail}");
     let cases = [
         ("<foo/>".into(), 27, 5, xml("expecting root element of 'pool', not 'foo'")),
@@ -73,12 +85,18 @@ fn a_dir_pool_is_printed_as_libvirt_does() {
 /// Every document with a recorded answer gives that answer; `OXVIRT_CORPUS` names the folder of such documents.
 #[test]
 fn corpus() {
-    let Some(folder) = std::env::var_os("OXVIRT_CORPUS").map(|f| std::path::PathBuf::from(f).join("pool")).filter(|f| f.is_dir()) else {
+    let Some(folder) =
+        std::env::var_os("OXVIRT_CORPUS").map(|f| std::path::PathBuf::from(f).join("pool")).filter(|f| f.is_dir())
+    else {
         println!("skipped: needs OXVIRT_CORPUS");
         return;
     };
     let mut seen = 0;
-    for entry in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap()).filter(|e| e.path().extension().is_some_and(|x| x == "xml")) {
+    for entry in std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap())
+        .filter(|e| e.path().extension().is_some_and(|x| x == "xml"))
+    {
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let def = PoolDef::parse(&text).unwrap_or_else(|e| panic!("{:?}: {e}", entry.path()));
         assert_eq!(PoolDef::parse(&def.format()).unwrap(), def, "{:?}", entry.path());

@@ -38,7 +38,9 @@ impl VolumeDef {
         }
         let name = root.child_text("name").ok_or_else(|| xml_error("missing volume name element"))?;
         let kind = match root.attr("type") {
-            Some(word) => VolumeType::from_word(word).ok_or_else(|| unsupported(format!("unknown volume type '{word}'")))?,
+            Some(word) => {
+                VolumeType::from_word(word).ok_or_else(|| unsupported(format!("unknown volume type '{word}'")))?
+            }
             None => VolumeType::File,
         };
         let backing = root.child("backingStore").map(backing).transpose()?.filter(|b| b.path.is_some());
@@ -74,7 +76,8 @@ fn size(node: Node<'_>) -> Result<u64> {
 
 fn scaled(value: u64, unit: Option<&str>) -> Result<u64> {
     let unit = unit.unwrap_or("bytes");
-    let factor = xml::scale(unit).ok_or_else(|| Error::new(Domain::None, Code::InvalidArg, format!("unknown suffix '{unit}'")))?;
+    let factor = xml::scale(unit)
+        .ok_or_else(|| Error::new(Domain::None, Code::InvalidArg, format!("unknown suffix '{unit}'")))?;
     let bytes = value.checked_mul(factor).filter(|bytes| *bytes <= i64::MAX as u64);
     bytes.ok_or_else(|| Error::new(Domain::None, Code::Overflow, format!("value too large: {value}{unit}")))
 }

@@ -14,7 +14,12 @@ fn refusals_are_libvirts() {
         ("<foo/>".to_owned(), 27, 5, "XML error: expecting root element of 'volume', not 'foo'"),
         ("<volume/>".to_owned(), 27, 18, "XML error: missing volume name element"),
         ("<volume><name></name></volume>".to_owned(), 27, 18, "XML error: missing volume name element"),
-        ("<volume type='zz'><name>x</name></volume>".to_owned(), 67, 18, "unsupported configuration: unknown volume type 'zz'"),
+        (
+            "<volume type='zz'><name>x</name></volume>".to_owned(),
+            67,
+            18,
+            "unsupported configuration: unknown volume type 'zz'",
+        ),
         (volume(""), 27, 18, "XML error: missing capacity element"),
         (volume("<capacity>abc</capacity>"), 27, 18, "XML error: malformed capacity element"),
         (volume("<capacity>-1</capacity>"), 27, 18, "XML error: malformed capacity element"),
@@ -23,13 +28,28 @@ fn refusals_are_libvirts() {
         (volume("<capacity unit='E'>8</capacity>"), 82, 0, "numerical overflow: value too large: 8E"),
         (target("<format type='zz'/>"), 67, 18, "unsupported configuration: unknown volume format type zz"),
         (target("<format type='luks'/>"), 67, 18, "unsupported configuration: unknown volume format type luks"),
-        (target("<format type='zz'/><permissions><mode>9</mode></permissions>"), 67, 18, "unsupported configuration: unknown volume format type zz"),
+        (
+            target("<format type='zz'/><permissions><mode>9</mode></permissions>"),
+            67,
+            18,
+            "unsupported configuration: unknown volume format type zz",
+        ),
         (target("<permissions><mode>999</mode></permissions>"), 27, 18, "XML error: malformed octal mode"),
         (target("<compat>2.0x</compat>"), 27, 18, "XML error: forbidden characters in 'compat' attribute"),
         (target("<features><foo/></features>"), 67, 18, "unsupported configuration: unsupported feature foo"),
-        (target("<clusterSize>abc</clusterSize>"), 27, 5, "XML error: Invalid value 'abc' for element or attribute './target/clusterSize'"),
+        (
+            target("<clusterSize>abc</clusterSize>"),
+            27,
+            5,
+            "XML error: Invalid value 'abc' for element or attribute './target/clusterSize'",
+        ),
         (target("<encryption/>"), 27, 18, "XML error: unknown volume encryption format"),
-        (target("<encryption format='zz'/>"), 67, 18, "unsupported configuration: unknown volume encryption format type zz"),
+        (
+            target("<encryption format='zz'/>"),
+            67,
+            18,
+            "unsupported configuration: unknown volume encryption format type zz",
+        ),
     ];
     for (text, code, domain, message) in cases {
         assert_eq!(error(&text), (code, domain, message.to_owned()), "{text}");
@@ -38,10 +58,12 @@ fn refusals_are_libvirts() {
 
 #[test]
 fn defaults() {
-    let def = VolumeDef::parse("<volume><name>x</name><capacity unit='KB'>64</capacity></volume>", PoolType::Dir).unwrap();
+    let def =
+        VolumeDef::parse("<volume><name>x</name><capacity unit='KB'>64</capacity></volume>", PoolType::Dir).unwrap();
     assert_eq!((def.capacity, def.allocation, def.has_allocation), (64_000, 64_000, false));
     assert_eq!(def.target.format, Some(VolumeFormat::Raw));
-    let features = "<volume><name>x</name><capacity>1</capacity><target><features><lazy_refcounts/></features></target></volume>";
+    let features =
+        "<volume><name>x</name><capacity>1</capacity><target><features><lazy_refcounts/></features></target></volume>";
     assert_eq!(VolumeDef::parse(features, PoolType::Dir).unwrap().target.compat.as_deref(), Some("1.1"));
     let overlay = "<volume><name>x</name><backingStore><path>/b</path></backingStore></volume>";
     assert_eq!(VolumeDef::parse(overlay, PoolType::Dir).unwrap().backing.unwrap().format, Some(VolumeFormat::Raw));
@@ -56,7 +78,8 @@ fn printed_as_libvirt_does() {
     def.target.path = Some("/p/a".into());
     def.target.permissions = Permissions { mode: Some(0o600), owner: Some(0), group: Some(0), label: None };
     let time = Timestamp { seconds: 9, nanoseconds: 5_000_000 };
-    def.target.timestamps = Some(Timestamps { access: time, modify: time, change: Timestamp { seconds: 9, nanoseconds: 0 } });
+    def.target.timestamps =
+        Some(Timestamps { access: time, modify: time, change: Timestamp { seconds: 9, nanoseconds: 0 } });
     def.target.encryption = Some(VolumeEncryption { format: "luks".into(), secrets: Vec::new() });
     def.target.cluster_size = Some(65536);
     def.target.features = Some(Vec::new());
