@@ -20,12 +20,16 @@ def lock_holder(path):
         return struct.unpack("hhqqi4x", fcntl.fcntl(file, F_OFD_GETLK, asked))[0]
 
 
+# Not at the start of a line only: the guest's shell may have printed its prompt in front.
+TICK = re.compile(r"tick (\d+) ([0-9.]+)$", re.M)
+
+
 def ticks(text):
-    return [int(number) for number in re.findall(r"^tick (\d+) ", text, re.M)]
+    return [int(number) for number, _ in TICK.findall(text)]
 
 
 def uptimes(text):
-    return [float(number) for number in re.findall(r"^tick \d+ ([0-9.]+)", text, re.M)]
+    return [float(seconds) for _, seconds in TICK.findall(text)]
 
 
 def read(path):
