@@ -28,7 +28,7 @@ class Places:
 
 
 def ticks(machine):
-    return [int(number) for number in re.findall(r"^tick (\d+) ", machine.read(LOG), re.M)]
+    return [int(number) for number in re.findall(r"tick (\d+) [0-9.]+", machine.read(LOG))]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_guest_goes_on(host, guest, daemon, end):
 
 
 def test_the_guest_was_never_restarted(host, guest):
-    times = [float(number) for number in re.findall(r"^tick \d+ ([0-9.]+)", host.read(LOG), re.M)]
+    times = [float(number) for number in re.findall(r"tick \d+ ([0-9.]+)", host.read(LOG))]
     assert times == sorted(times)
     assert "ipv4" in host.virsh("net-dhcp-leases", "default")
 
