@@ -18,7 +18,7 @@ pub fn scaled(value: u64, unit: Option<&str>, default_scale: u64, max_bytes: u64
 pub fn memory_kib(node: Node<'_>) -> Result<u64> {
     let text = node.text();
     let value = xml::parse_u64(&text, 10).ok_or_else(|| {
-        Error::new(Domain::Domain, Code::XmlError, format!("Invalid value '{text}' for element or attribute './{}'", node.name()))
+        Error::new(Domain::Xml, Code::XmlError, format!("Invalid value '{text}' for element or attribute './{}[1]'", node.name()))
     })?;
     kib(value, node.attr("unit"))
 }

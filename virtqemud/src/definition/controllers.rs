@@ -81,7 +81,9 @@ pub(super) fn add_defaults(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()>
         def.devices.memballoon = Some(MemballoonDef::new(MemballoonModel::Virtio));
     }
     if defaults.watchdog && !def.devices.watchdogs.iter().any(|w| w.model == WatchdogModel::Itco) {
-        def.devices.watchdogs.push(WatchdogDef { model: WatchdogModel::Itco, action: Some(WatchdogAction::Reset), info: Default::default() });
+        // QEMU has one action for all watchdogs
+        let action = def.devices.watchdogs.first().and_then(|w| w.action).unwrap_or(WatchdogAction::Reset);
+        def.devices.watchdogs.push(WatchdogDef { model: WatchdogModel::Itco, action: Some(action), info: Default::default() });
     }
     if let Some(model) = defaults.panic {
         let known = def.devices.panics.iter().any(|p| p.model.is_none() || p.model == Some(model));

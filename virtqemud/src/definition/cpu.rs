@@ -37,9 +37,8 @@ pub(super) fn settle(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
     if !named {
         return Ok(());
     }
-    let passthrough = matches!(cpu.mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum));
-    if passthrough && cpu.migratable.is_none() && x86 {
-        cpu.migratable = Some(true);
+    if cpu.mode == Some(CpuMode::HostPassthrough) && cpu.migratable.is_none() && x86 {
+        cpu.migratable = Some(facts.capability.has_property("max-x86_64-cpu", "migratable"));
     }
     if cpu.check.is_none() {
         cpu.check = Some(match cpu.mode {

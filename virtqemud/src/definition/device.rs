@@ -9,13 +9,15 @@ use conf::domain::device::graphics::{Graphics, GraphicsKind, Listen, ListenKind}
 use conf::domain::device::info::{Address, AddressKind, CcidAddress};
 use conf::domain::device::input::{InputBus, InputDef, InputKind};
 use conf::domain::device::interface::InterfaceKind;
+use conf::domain::device::memory::{MemoryAccess, MemoryModel};
 use conf::domain::device::panic::PanicModel;
 use conf::domain::device::rng::RngBackend;
 use conf::domain::device::shmem::ShmemModel;
+use conf::domain::device::sound::SoundModel;
 use conf::domain::device::tpm::{TpmBackend, TpmModel, TpmVersion};
 use conf::domain::device::video::{VideoDef, VideoModel};
 use conf::domain::device::vsock::VsockModel;
-use error::Result;
+use error::{Code, Domain, Error, Result};
 
 use super::{Facts, unsupported};
 use crate::address::machine;
@@ -75,10 +77,10 @@ fn settle_serials(def: &mut DomainDef) {
             Some(SerialType::Pci) => Some(SerialModel::Pci),
             Some(SerialType::SpaprVio) => Some(SerialModel::SpaprVty),
             Some(SerialType::System) if other_virt => Some(SerialModel::Uart16550a),
-            Some(SerialType::System) => Some(SerialModel::Pl011),
+            Some(SerialType::System) if machine_system => Some(SerialModel::Pl011),
             Some(SerialType::Sclp) => Some(SerialModel::SclpConsole),
             Some(SerialType::IsaDebug) => Some(SerialModel::IsaDebugcon),
-            None => None,
+            Some(SerialType::System) | None => None,
         };
         serial.model = serial.model.or(model);
     }
@@ -132,8 +134,8 @@ fn settle_videos(def: &mut DomainDef, facts: &Facts<'_>) {
         };
         video.vram_kib = video.vram_kib.filter(|k| *k > 0).or(vram);
         if model == VideoModel::Qxl {
-            // QEMU wants powers of two
-            for size in [&mut video.ram_kib, &mut video.vram_kib, &mut video.vgamem_kib] {
+            // QEMU wants powers of two; a VGA memory that is none is refused later
+            for size in [&mut video.ram_kib, &mut video.vram_kib] {
                 *size = size.map(|k| k.max(1024).next_power_of_two());
             }
         }
@@ -152,11 +154,12 @@ fn settle_inputs(def: &mut DomainDef) -> Result<()> {
             });
         }
         let wrong = match (input.kind, input.bus) {
-            (InputKind::Tablet, Some(InputBus::Ps2)) => Some("ps2 bus does not support tablet input device"),
+            (InputKind::Tablet, Some(InputBus::Ps2)) => Some("tablet"),
             _ => None,
         };
         if let Some(text) = wrong {
-            return Err(unsupported(text));
+            let text = format!("ps2 bus does not support {text} input device");
+            return Err(Error::new(Domain::Domain, Code::InternalError, text));
         }
     }
     Ok(())
@@ -208,6 +211,12 @@ fn settle_small(def: &mut DomainDef) {
         if let RngBackend::Random { path: path @ None } = &mut rng.backend {
             *path = Some("/dev/random".to_owned());
         }
+    }
+    for memory in def.devices.memories.iter_mut().filter(|m| m.model == MemoryModel::VirtioPmem) {
+        memory.access.get_or_insert(MemoryAccess::Shared);
+    }
+    for sound in def.devices.sounds.iter_mut().filter(|s| s.model == SoundModel::Virtio) {
+        sound.streams.get_or_insert(2);
     }
     for shmem in &mut def.devices.shmems {
         let model = *shmem.model.get_or_insert(ShmemModel::Ivshmem);

@@ -22,6 +22,7 @@ mod machine;
 use std::path::Path;
 use std::sync::Arc;
 
+use conf::domain::device::port::VirtualPortKind;
 use conf::domain::{DomainDef, ParseContext};
 use error::{Code, Domain, Error, Result};
 
@@ -146,6 +147,17 @@ fn identify(def: &mut DomainDef, facts: &Facts<'_>) {
         let random = uuid::Uuid::new_v4();
         let [a, b, c, ..] = *random.as_bytes();
         interface.mac = conf::Mac([0x52, 0x54, 0, a, b, c]);
+    }
+    for port in def.devices.interfaces.iter_mut().filter_map(|i| i.virtual_port.as_mut()) {
+        match port.kind {
+            Some(VirtualPortKind::OpenVSwitch | VirtualPortKind::Midonet) => {
+                port.interface_id.get_or_insert_with(|| *uuid::Uuid::new_v4().as_bytes());
+            }
+            Some(VirtualPortKind::Qbg) => {
+                port.instance_id.get_or_insert_with(|| *uuid::Uuid::new_v4().as_bytes());
+            }
+            _ => {}
+        }
     }
     for label in def.labels.iter_mut().filter(|l| l.model.is_none()) {
         label.model = Some(facts.security_model.to_owned());

@@ -2,10 +2,10 @@
 
 use error::Result;
 use xml::text_enum;
-use xml::{Node, Vocabulary, Writer, invalid_value};
+use xml::{Node, Vocabulary, Writer};
 
 use crate::FormatFlags;
-use super::fault::xml_error;
+use super::fault::{unsupported, xml_error};
 
 text_enum! {
     /// Basis of a variable clock.
@@ -145,7 +145,7 @@ impl Clock {
                 node.string("timezone").ok_or_else(|| xml_error("missing 'timezone' attribute for clock with offset='timezone'"))?,
             ),
             Some("absolute") => ClockOffset::Absolute(node.u64("start")?.ok_or_else(|| xml::missing_attribute(node, "start"))?),
-            Some(word) => return Err(invalid_value(node, "offset", word, "")),
+            Some(word) => return Err(unsupported(format!("unknown clock offset '{word}'"))),
         };
         let timers = node.children("timer").map(Timer::parse).collect::<Result<_>>()?;
         Ok(Self { offset, timers })

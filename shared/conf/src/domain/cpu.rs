@@ -108,7 +108,10 @@ impl CpuDef {
     pub fn parse(node: Node<'_>) -> Result<Self> {
         let model_node = node.child("model");
         let model = model_node.map(|m| m.text().trim().to_owned()).filter(|m| !m.is_empty());
-        let mode: Option<CpuMode> = node.word("mode")?;
+        let mode = match node.attr("mode") {
+            None => None,
+            Some(word) => Some(CpuMode::from_word(word).ok_or_else(|| Error::new(Domain::Cpu, Code::ConfigUnsupported, format!("Invalid mode attribute '{word}'")))?),
+        };
         let custom = mode.unwrap_or(CpuMode::Custom) == CpuMode::Custom;
         let mut def = Self {
             mode: mode.filter(|m| *m != CpuMode::Custom || model.is_some()).or_else(|| model.as_ref().map(|_| CpuMode::Custom)),
@@ -124,7 +127,7 @@ impl CpuDef {
             def.match_ = node.word("match")?.or_else(|| model.as_ref().map(|_| CpuMatch::Exact));
         }
         if def.migratable.is_some() && !matches!(mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum)) {
-            return Err(cpu_error("Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode"));
+            return Err(Error::new(Domain::Cpu, Code::ConfigUnsupported, "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode"));
         }
         if let Some(id) = &def.vendor_id
             && (id.len() != 12 || id.contains(','))

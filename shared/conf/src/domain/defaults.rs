@@ -264,12 +264,8 @@ impl DomainDef {
             self.devices.hostdevs.iter().any(|h| h.info.address == place)
                 || self.devices.disks.iter().any(|d| d.bus == Some(DiskBus::Scsi) && d.info.address == place)
         };
-        // a narrow bus has seven units
-        let wide = self.devices.controllers.iter().any(|c| c.kind == ControllerKind::Scsi && c.model == Some(ControllerModel::VirtioScsi));
-        let units = if wide { 16 } else { 7 };
-        let places = (0..1024).flat_map(|controller| {
-            (0..units).filter(|unit| *unit != 7).map(move |unit| DriveAddress { controller, bus: 0, target: 0, unit })
-        });
+        // libvirt counts the seven units of a narrow bus, whatever the controller
+        let places = (0..1024).flat_map(|controller| (0..7).map(move |unit| DriveAddress { controller, bus: 0, target: 0, unit }));
         places.into_iter().find(|a| !taken(a)).ok_or_else(|| internal("no free SCSI address"))
     }
 
@@ -329,6 +325,18 @@ impl DomainDef {
     /// Numbers controllers that have no index with the lowest free one of their kind; a USB companion shares the number
     /// of the one before it.
     pub fn number_controllers(&mut self) {
+        for controller in &mut self.devices.controllers {
+            let port = match controller.model {
+                Some(ControllerModel::Ich9Uhci1) => 0,
+                Some(ControllerModel::Ich9Uhci2) => 2,
+                Some(ControllerModel::Ich9Uhci3) => 4,
+                _ => continue,
+            };
+            if controller.index.is_none() {
+                controller.info.master_start_port.get_or_insert(port);
+            }
+        }
+
         let usb2 = |c: &ControllerDef| c.model.is_some_and(|m| (ControllerModel::Ich9Ehci1..=ControllerModel::Ich9Uhci3).contains(&m));
         for at in 0..self.devices.controllers.len() {
             let controller = &self.devices.controllers[at];
@@ -339,7 +347,7 @@ impl DomainDef {
             if let Some(before) = at.checked_sub(1).map(|b| &self.devices.controllers[b])
                 && usb2(controller)
                 && usb2(before)
-                && before.model != controller.model
+                && !self.devices.controllers.iter().any(|c| c.kind == kind && c.index == before.index && c.model == controller.model)
             {
                 self.devices.controllers[at].index = before.index;
                 continue;
@@ -357,7 +365,7 @@ impl DomainDef {
         }
         orders.sort_unstable();
         if let Some(pair) = orders.windows(2).find(|p| p[0] == p[1]) {
-            return Err(xml_error(format!("boot order '{}' used for more than one device", pair[0])));
+            return Err(unsupported(format!("boot order '{}' used for more than one device", pair[0])));
         }
         if orders.is_empty() && self.os.boot.is_empty() && self.os.kind == OsType::Hvm {
             self.os.boot.push(BootDevice::Disk);
@@ -389,8 +397,7 @@ impl DiskDef {
         let index = self.name_index().ok_or_else(unknown)?;
         let place = |controller, bus, unit| DriveAddress { controller, bus, target: 0, unit };
         Ok(match self.bus {
-            // sixteen units a bus, but unit 7 is the controller itself
-            Some(DiskBus::Scsi) => place(index / 15, 0, index % 15 + u32::from(index % 15 >= 7)),
+            Some(DiskBus::Scsi) => place(index / 7, 0, index % 7),
             Some(DiskBus::Ide) => place(index / 4, index % 4 / 2, index % 2),
             Some(DiskBus::Sata) => place(index / 6, 0, index % 6),
             _ => place(index / 2, 0, index % 2),

@@ -4,7 +4,7 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer, missing_attribute};
 
-use super::fault::{internal, unsupported, xml_error};
+use super::fault::{unsupported, xml_error};
 
 text_enum! {
     /// Mode of the Hyper-V features.
@@ -326,7 +326,7 @@ impl Features {
                     }
                     def.aia = Some(value.to_owned());
                 }
-                other => return Err(internal(format!("unexpected feature '{other}'"))),
+                other => return Err(unsupported(format!("unexpected feature '{other}'"))),
             }
         }
         Ok(def)

@@ -4,7 +4,7 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use super::fault::internal;
+use super::fault::unsupported;
 
 text_enum! {
     /// Action.
@@ -38,15 +38,15 @@ impl Lifecycle {
     /// Reads the four elements.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` for an unknown action, as libvirt answers.
+    /// `CONFIG_UNSUPPORTED` for an unknown action, as libvirt answers.
     pub(super) fn parse(domain: Node<'_>) -> Result<Self> {
         let action = |name: &str, default: LifecycleAction| match domain.child_text(name) {
             None => Ok(default),
-            Some(text) => LifecycleAction::from_word(&text).ok_or_else(|| internal(format!("unknown lifecycle action {text}"))),
+            Some(text) => LifecycleAction::from_word(&text).ok_or_else(|| unsupported(format!("unknown {name} action: {text}"))),
         };
         let on_lock_failure = match domain.child_text("on_lockfailure") {
             None => None,
-            Some(text) => Some(LockFailure::from_word(&text).ok_or_else(|| internal(format!("unknown lifecycle action {text}")))?),
+            Some(text) => Some(LockFailure::from_word(&text).ok_or_else(|| unsupported(format!("unknown on_lockfailure action: {text}")))?),
         };
         Ok(Self {
             on_poweroff: action("on_poweroff", LifecycleAction::Destroy)?,

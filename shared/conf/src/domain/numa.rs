@@ -1,13 +1,13 @@
 //! NUMA: the guest's cells and where their memory comes from.
 
-use error::Result;
+use error::{Code, Domain, Error, Result};
 use xml::text_enum;
-use xml::{Node, Writer};
+use xml::{Node, Vocabulary, Writer};
 
 use crate::Bitmap;
 use crate::FormatFlags;
 use super::device::memory::MemoryAccess;
-use super::fault::{internal, unsupported, xml_error};
+use super::fault::{unsupported, xml_error};
 use super::vcpu::Placement;
 
 text_enum! {
@@ -92,6 +92,15 @@ pub struct Numa {
     pub interconnects: Vec<Interconnect>,
 }
 
+fn xml_property(detail: String) -> Error {
+    Error::new(Domain::Xml, Code::XmlError, detail)
+}
+
+fn numa_mode(node: Node<'_>) -> Result<NumaMode> {
+    let Some(word) = node.attr("mode") else { return Ok(NumaMode::Strict) };
+    NumaMode::from_word(word).ok_or_else(|| unsupported(format!("Unsupported NUMA memory tuning mode '{word}'")))
+}
+
 fn nodeset(node: Node<'_>, name: &str) -> Result<Option<Bitmap>> {
     let Some(text) = node.attr(name) else { return Ok(None) };
     let set = Bitmap::parse(text)?;
@@ -111,7 +120,7 @@ impl NumaTune {
             if def.nodes.iter().any(|n| n.cell == cell) {
                 return Err(xml_error(format!("Multiple memnode elements with cellid {cell}")));
             }
-            let mode = child.word("mode")?.unwrap_or(NumaMode::Strict);
+            let mode = numa_mode(child)?;
             let nodes = match child.attr("nodeset") {
                 None => return Err(xml_error("Missing required nodeset attribute in memnode element")),
                 Some(_) => nodeset(child, "nodeset")?.unwrap_or_default(),
@@ -122,7 +131,7 @@ impl NumaTune {
         if let Some(memory) = node.child("memory") {
             let nodes = nodeset(memory, "nodeset")?;
             let given: Option<Placement> = memory.word("placement")?;
-            let mode = memory.word("mode")?.unwrap_or(NumaMode::Strict);
+            let mode = numa_mode(memory)?;
             let placement = match given {
                 Some(p) => p,
                 None if nodes.is_some() => Placement::Static,
@@ -234,7 +243,7 @@ impl Numa {
         let Some(node) = cpu.and_then(|c| c.child("numa")) else { return Ok(Self::default()) };
         let elements: Vec<Node<'_>> = node.children("cell").collect();
         if elements.is_empty() {
-            return Err(internal("NUMA topology defined without NUMA cells"));
+            return Err(xml_error("NUMA topology defined without NUMA cells"));
         }
         let count = elements.len();
         let mut cells = vec![None; count];
@@ -262,7 +271,7 @@ impl Numa {
         for (at, cell) in self.cells.iter().enumerate() {
             let clash = self.cells[at + 1..].iter().position(|o| cell.cpus.as_ref().zip(o.cpus.as_ref()).is_some_and(|(a, b)| a.overlaps(b)));
             if let Some(other) = clash {
-                return Err(error::Error::new(error::Domain::Cpu, error::Code::ConfigUnsupported, format!("NUMA cells {} and {} have overlapping vCPU ids", at + 1 + other, at)));
+                return Err(unsupported(format!("NUMA cells {} and {} have overlapping vCPU ids", at, at + 1 + other)));
             }
         }
         Ok(())
@@ -313,8 +322,8 @@ impl Numa {
 impl NumaCell {
     fn parse(node: Node<'_>) -> Result<Self> {
         let cpus = node.attr("cpus").map(Bitmap::parse).transpose()?.filter(|c| !c.is_empty());
-        let text = node.attr("memory").ok_or_else(|| xml_error("missing element or attribute './@memory'"))?;
-        let value = xml::parse_u64(text, 10).ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute './@memory'")))?;
+        let text = node.attr("memory").ok_or_else(|| xml_property("missing element or attribute './@memory'".to_owned()))?;
+        let value = xml::parse_u64(text, 10).ok_or_else(|| xml_property(format!("Invalid value '{text}' for element or attribute './@memory'")))?;
         let mut distances = Vec::new();
         if let Some(list) = node.child("distances") {
             for sibling in list.children("sibling") {

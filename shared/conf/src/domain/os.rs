@@ -92,6 +92,13 @@ pub struct OsDef {
     pub init_args: Vec<String>,
 }
 
+/// Architectures that libvirt knows.
+const ARCHITECTURES: [&str; 38] = [
+    "alpha", "armv6l", "armv7l", "armv7b", "aarch64", "cris", "i686", "ia64", "lm32", "loongarch64", "m68k", "microblaze", "microblazeel", "mips",
+    "mipsel", "mips64", "mips64el", "openrisc", "parisc", "parisc64", "ppc", "ppcle", "ppc64", "ppc64le", "ppcemb", "riscv32", "riscv64", "s390",
+    "s390x", "sh4", "sh4eb", "sparc", "sparc64", "unicore32", "x86_64", "xtensa", "xtensaeb", "or32",
+];
+
 impl Loader {
     fn parse(loader: Option<Node<'_>>, nvram: Option<Node<'_>>) -> Result<Self> {
         let mut def = Self::default();
@@ -215,14 +222,18 @@ impl OsDef {
         let kind_node = os.and_then(|o| o.child("type"));
         let kind = match kind_node.map(|t| t.text()).filter(|t| !t.is_empty()) {
             None if domain.child("bootloader").is_some() => OsType::Xen,
-            None => return Err(error::Error::plain(error::Domain::Domain, error::Code::OsType)),
-            Some(word) => OsType::from_word(word.trim()).ok_or_else(|| unsupported(format!("unknown OS type {word}")))?,
+            None => return Err(xml_error("an os <type> must be specified")),
+            Some(word) => OsType::from_word(word.trim()).ok_or_else(|| unsupported(format!("unknown OS type '{word}'")))?,
         };
+        let arch = kind_node.and_then(|t| t.attr("arch")).unwrap_or("");
+        if !arch.is_empty() && !ARCHITECTURES.contains(&arch) {
+            return Err(unsupported(format!("Unknown architecture {arch}")));
+        }
         let node = |name: &str| os.and_then(|o| o.child(name));
         let text = |name: &str| os.and_then(|o| o.child_text(name));
         let mut def = Self {
             kind,
-            arch: kind_node.and_then(|t| t.attr("arch")).unwrap_or("").to_owned(),
+            arch: arch.to_owned(),
             machine: kind_node.and_then(|t| t.string("machine")),
             firmware: os.map(|o| o.word("firmware")).transpose()?.flatten(),
             firmware_features: Vec::new(),

@@ -1,17 +1,24 @@
 //! Reads `<domain>`: the document as it stands, without defaults.
 
 use error::{Code, Domain, Error, Result};
-use xml::{Element, Node};
+use xml::{Element, Node, Vocabulary};
 
 use super::cpu::CpuDef;
 use super::cputune::CpuTune;
 use super::device::{Devices, throttle};
-use super::fault::{internal, unsupported, xml_detail, xml_error};
+use super::fault::{internal, unsupported, xml_error};
 use super::launch_security::LaunchSecurity;
 use super::qemu_namespace::QemuNamespace;
 use super::security::SecurityLabel;
 use super::vcpu::{DefaultIothread, Iothread, Placement, Vcpus};
-use super::{DomainDef, ParseContext, clock, features, lifecycle, memory, numa, os, resource, sysinfo};
+use super::{DomainDef, ParseContext, VirtType, clock, features, lifecycle, memory, numa, os, resource, sysinfo};
+
+/// Events of the host's processor that can be counted for a guest.
+const PERF_EVENTS: [&str; 22] = [
+    "cmt", "mbmt", "mbml", "cpu_cycles", "instructions", "cache_references", "cache_misses", "branch_instructions", "branch_misses", "bus_cycles",
+    "stalled_cycles_frontend", "stalled_cycles_backend", "ref_cpu_cycles", "cpu_clock", "task_clock", "page_faults", "context_switches",
+    "cpu_migrations", "page_faults_min", "page_faults_maj", "alignment_faults", "emulation_faults",
+];
 
 impl DomainDef {
     /// Parses a document. A missing UUID is left zero, for the driver to choose one.
@@ -22,7 +29,8 @@ impl DomainDef {
         let document = xml::parse(text)?;
         let root = document.root();
         if root.name() != "domain" {
-            return Err(xml_error(format!("unexpected root element <{}>, expecting <domain>", root.name())));
+            let text = format!("expecting root element of 'domain', not '{}'", root.name());
+            return Err(Error::new(Domain::Xml, Code::XmlError, text));
         }
         Self::from_node(root, ctx)
     }
@@ -32,7 +40,10 @@ impl DomainDef {
     /// # Errors
     /// As [`DomainDef::parse`].
     pub fn from_node(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
-        let virt_type = node.required_word("type")?;
+        let virt_type = match node.attr("type") {
+            None => return Err(internal("missing domain type attribute")),
+            Some(word) => VirtType::from_word(word).ok_or_else(|| unsupported(format!("invalid domain type {word}")))?,
+        };
         let id = if ctx.live { node.i32("id")? } else { None };
         let os = os::OsDef::parse(node)?;
         let name = parse_name(node)?;
@@ -50,7 +61,7 @@ impl DomainDef {
         let cpu_node = node.child("cpu");
         let numa = numa::Numa::parse(cpu_node)?;
         let numatune = numa::NumaTune::parse(node, vcpu.placement == Some(Placement::Auto))?;
-        let def = Self {
+        Ok(Self {
             virt_type,
             id,
             name,
@@ -88,17 +99,7 @@ impl DomainDef {
             keywrap: resource::KeyWrap::parse(node)?,
             launch_security: node.child("launchSecurity").map(LaunchSecurity::parse).transpose()?,
             qemu: QemuNamespace::parse(node)?,
-        };
-        def.check_topology()?;
-        Ok(def)
-    }
-
-    fn check_topology(&self) -> Result<()> {
-        let topology = self.cpu.as_ref().and_then(|c| c.topology);
-        if topology.is_some_and(|t| t.count() != self.vcpu.max() as u64) {
-            return Err(unsupported("CPU topology doesn't match maximum vcpu count"));
-        }
-        Ok(())
+        })
     }
 }
 
@@ -108,10 +109,7 @@ fn parse_name(node: Node<'_>) -> Result<String> {
         return Err(xml_error(format!("name {name} cannot contain '/'")));
     }
     if name.contains('\n') {
-        return Err(xml_detail("invalid char in name: \n"));
-    }
-    if name.trim().is_empty() {
-        return Err(xml_error("name must contain something other than blanks"));
+        return Err(Error::new(Domain::Xml, Code::XmlDetail, "invalid char in name: \n"));
     }
     Ok(name)
 }
@@ -163,6 +161,9 @@ fn parse_perf(node: Node<'_>) -> Result<Vec<(String, bool)>> {
     let mut events: Vec<(String, bool)> = Vec::new();
     for event in node.child("perf").into_iter().flat_map(|p| p.elements()).filter(|n| n.is("event")) {
         let name = event.required("name")?;
+        if !PERF_EVENTS.contains(&name) {
+            return Err(xml::invalid_value(event, "name", name, ""));
+        }
         let enabled = event.yes_no("enabled")?.ok_or_else(|| xml::missing_attribute(event, "enabled"))?;
         if events.iter().any(|(n, _)| n == name) {
             return Err(xml_error(format!("perf event '{name}' was already specified")));

@@ -39,6 +39,9 @@ impl SecurityLabel {
         let mut labels: Vec<Self> = Vec::new();
         for child in node.children("seclabel") {
             let label = Self::parse(child, live)?;
+            if label.model.is_none() && node.children("seclabel").nth(1).is_some() {
+                return Err(xml_error("missing security model when using multiple labels"));
+            }
             if let Some(model) = &label.model
                 && labels.iter().any(|l| l.model.as_ref() == Some(model))
             {

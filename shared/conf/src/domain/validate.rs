@@ -1,6 +1,6 @@
 //! Checks that see the whole definition and need no emulator.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use error::Result;
 
@@ -8,7 +8,8 @@ use super::DomainDef;
 use super::device::chardev::ChardevSource;
 use super::device::console::ChannelTarget;
 use super::device::controller::{ControllerDef, ControllerKind, ControllerModel};
-use super::device::disk::{DiskBus, DiskDevice};
+use super::device::disk::{DiskBus, DiskDevice, Sgio};
+use super::device::memory::MemoryModel;
 use super::device::hostdev::{HostdevSource, MdevModel};
 use super::device::info::{Address, AddressKind, DeviceInfo};
 use super::device::input::{InputBus, InputKind};
@@ -63,7 +64,7 @@ impl DomainDef {
             }
         });
         match clash {
-            Some(alias) => Err(xml_error(format!("non unique alias detected: {alias}"))),
+            Some(alias) => Err(unsupported(format!("non unique alias detected: {alias}"))),
             None => Ok(()),
         }
     }
@@ -72,6 +73,9 @@ impl DomainDef {
         self.os.check()?;
         self.vcpu.check()?;
         self.sysinfo.iter().try_for_each(super::sysinfo::Sysinfo::check)?;
+        if self.numa.cells.is_empty() && !self.numatune.nodes.is_empty() {
+            return Err(xml_error("Element 'memnode' is invalid without any guest NUMA cells"));
+        }
         if self.numatune.nodes.iter().any(|n| n.cell as usize >= self.numa.cells.len()) {
             return Err(unsupported("Argument 'cellid' in numatune memnode element must correspond to existing guest's NUMA cell"));
         }
@@ -79,7 +83,7 @@ impl DomainDef {
     }
 
     fn validate_disks(&self) -> Result<()> {
-        let mut targets = BTreeSet::new();
+        let mut targets = BTreeMap::new();
         for disk in &self.devices.disks {
             if disk.source.protocol == Some(Protocol::Sheepdog) {
                 return Err(unsupported("'sheepdog' protocol is no longer supported by any hypervisor driver"));
@@ -94,14 +98,18 @@ impl DomainDef {
             if disk.rawio.is_some() && disk.device != DiskDevice::Lun {
                 return Err(xml_error("rawio can be used only with device='lun'"));
             }
+            if disk.sgio == Some(Sgio::Unfiltered) {
+                return Err(unsupported("unfiltered sgio is no longer supported"));
+            }
             if disk.sgio.is_some() && disk.device != DiskDevice::Lun {
                 return Err(xml_error("sgio can be used only with device='lun'"));
             }
             if let Some(address) = &disk.info.address {
                 self.validate_disk_address(disk.bus, &disk.dst, address)?;
             }
-            if !disk.dst.is_empty() && !targets.insert(&disk.dst) {
-                return Err(xml_error(format!("target '{}' duplicated for disk sources", disk.dst)));
+            let path = disk.source.path.as_deref().unwrap_or("NULL");
+            if let Some(other) = targets.insert(&disk.dst, path) {
+                return Err(xml_error(format!("target '{}' duplicated for disk sources '{other}' and '{path}'", disk.dst)));
             }
         }
         Ok(())
@@ -235,6 +243,12 @@ impl DomainDef {
                 let model = label.model.as_deref().unwrap_or("(null)");
                 return Err(xml_error(format!("Cannot specify relabel if label is missing. model={model}")));
             }
+        }
+        if self.devices.memories.iter().any(|m| m.model == MemoryModel::Nvdimm && m.uuid.is_some()) {
+            return Err(unsupported("UUID is not supported for NVDIMM device"));
+        }
+        if self.devices.vsock.as_ref().and_then(|v| v.cid).is_some_and(|c| c < 3) {
+            return Err(unsupported("guest CIDs must be >= 3"));
         }
         let mut ids = BTreeSet::new();
         if self.devices.audios.iter().any(|a| !ids.insert(a.id)) {

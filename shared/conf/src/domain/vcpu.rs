@@ -81,12 +81,14 @@ impl Vcpus {
             Some(text) => xml::parse_u64(text, 10).and_then(|n| u32::try_from(n).ok())
                 .ok_or_else(|| xml_error("current vcpus count must be an integer"))?,
         };
-        if max == 0 || max > Bitmap::LIMIT {
-            let what = if max == 0 { "Domain requires at least 1 vCPU".to_owned() } else { format!("maximum vCPU limit is '{}' (got '{max}')", Bitmap::LIMIT) };
-            return Err(xml_error(what));
+        if max == 0 {
+            return Err(internal("CPU IDs in <numa> exceed the <vcpu> count"));
+        }
+        if max > Bitmap::LIMIT {
+            return Err(xml_error(format!("maximum vCPU limit is '{}' (got '{max}')", Bitmap::LIMIT)));
         }
         if current > max {
-            return Err(internal(format!("maxvcpus must not be less than current vcpus ({max} < {current})")));
+            return Err(unsupported("maximum vCPU count must not be less than current vCPU count"));
         }
         let mut def = Self {
             vcpus: (0..max).map(|n| Vcpu { online: n < current, ..Vcpu::default() }).collect(),

@@ -27,7 +27,7 @@ pub fn assign(def: &mut DomainDef, capability: &Capability) -> Result<()> {
         bus_count = set.buses.len();
     }
     let mut set = create(def, capability, bus_count, false)?;
-    if machine::supports_pci(def) && bus_count > 0 {
+    if (machine::supports_pci(def) || machine::is_x86(def)) && (bus_count > 0 || machine::is_x86(def)) {
         chipset::validate(def, &mut set)?;
         assign_slots(def, &mut set)?;
         mark_multifunction(def);

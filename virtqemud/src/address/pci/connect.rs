@@ -79,7 +79,8 @@ impl Wishes {
             Some("virtio-transitional") => PCI,
             Some("virtio" | "virtio-non-transitional" | "e1000e" | "igb") => self.express,
             Some("usb-net" | "spapr-vlan" | "lan9118" | "smc91c111") => NONE,
-            _ => PCI,
+            Some("rtl8139" | "e1000" | "e1000-82544gc" | "e1000-82545em" | "vmxnet" | "vmxnet2" | "vmxnet3" | "vlance") | None => PCI,
+            _ => self.express,
         }
     }
 

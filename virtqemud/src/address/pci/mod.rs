@@ -18,11 +18,11 @@ pub use assign::assign;
 use error::{Code, Domain, Error};
 
 pub(super) fn internal(detail: impl Into<String>) -> Error {
-    Error::new(Domain::None, Code::InternalError, detail.into())
+    Error::new(Domain::Domain, Code::InternalError, detail.into())
 }
 
 pub(super) fn xml_error(detail: impl Into<String>) -> Error {
-    Error::new(Domain::None, Code::XmlError, detail.into())
+    Error::new(Domain::Domain, Code::XmlError, detail.into())
 }
 
 pub(super) fn unsupported(detail: impl Into<String>) -> Error {

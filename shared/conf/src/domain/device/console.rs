@@ -6,7 +6,7 @@ use xml::{Node, Vocabulary, Writer};
 
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
+use crate::domain::fault::{unsupported, xml_error};
 use super::chardev::ChardevSource;
 use super::chardev::{Chardev, ChardevKind};
 use super::info::Allow;
@@ -85,7 +85,7 @@ fn parse_source(node: Node<'_>) -> Result<ChardevSource> {
     let kind = match node.attr("type") {
         None => ChardevKind::Pty,
         Some(word) => ChardevKind::from_word(word)
-            .ok_or_else(|| xml_error(format!("unknown type presented to host for character device: {word}")))?,
+            .ok_or_else(|| unsupported(format!("unknown type presented to host for character device: {word}")))?,
     };
     let mut source = ChardevSource::parse(node, kind)?;
     // old documents have the slave as an attribute of the device
@@ -97,7 +97,7 @@ fn parse_source(node: Node<'_>) -> Result<ChardevSource> {
 
 fn target_type<T: Vocabulary>(node: Node<'_>) -> Result<Option<T>> {
     let Some(word) = node.child("target").and_then(|t| t.attr("type")) else { return Ok(None) };
-    T::from_word(word).map(Some).ok_or_else(|| xml_error(format!("unknown target type '{word}' specified for character device")))
+    T::from_word(word).map(Some).ok_or_else(|| unsupported(format!("unknown target type '{word}' specified for character device")))
 }
 
 fn port(node: Node<'_>) -> Result<Option<i32>> {
@@ -213,7 +213,7 @@ impl ChannelDef {
             }
             Some("virtio") => ChannelTarget::Virtio { name: attr("name"), state: state()? },
             Some("xen") => ChannelTarget::Xen { name: attr("name"), state: state()? },
-            Some(word) => return Err(xml_error(format!("unknown target type '{word}' specified for character device"))),
+            Some(word) => return Err(unsupported(format!("unknown target type '{word}' specified for character device"))),
             None => return Err(xml_error("target type must be specified for channel device")),
         };
         Ok(Self { source, target, info: DeviceInfo::parse(node, ctx, Allow::default())? })

@@ -201,10 +201,14 @@ impl ControllerDef {
     /// `XML_ERROR` and `CONFIG_UNSUPPORTED` as libvirt's.
     pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
         let kind = node.word("type")?.unwrap_or(ControllerKind::Ide);
+        if kind == ControllerKind::Nvme {
+            // newer than the API level that we speak
+            return Err(xml::invalid_value(node, "type", "nvme", ""));
+        }
         let model = match node.attr("model") {
             None => None,
             Some(word) => Some(ControllerModel::from_word(word).filter(|m| m.fits(kind))
-                .ok_or_else(|| xml_error(format!("Unknown model type '{word}'")))?),
+                .ok_or_else(|| unsupported(format!("Unknown model type '{word}'")))?),
         };
         let index = node.i32_non_negative("index")?.map(i32::cast_unsigned);
         let mut def = Self::new(kind, index, model);

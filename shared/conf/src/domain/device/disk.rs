@@ -239,10 +239,7 @@ impl DiskDriver {
             queues: node.u32_nonzero("queues")?,
             queue_size: node.u32("queue_size")?,
             virtio: VirtioOptions::parse(Some(node))?,
-            statistics: match node.child("statistics") {
-                None => Vec::new(),
-                Some(list) => list.children("statistic").filter_map(|s| s.u32("interval").transpose()).collect::<Result<_>>()?,
-            },
+            statistics: Vec::new(),
         })
     }
 
@@ -303,7 +300,7 @@ impl DiskDef {
             if let Some(word) = element.attr("type") {
                 // aio is what xen's tap driver calls raw
                 let format = if word == "aio" { Some(ImageFormat::Raw) } else { ImageFormat::from_word(word) };
-                source.format = Some(format.filter(|f| *f != ImageFormat::None).ok_or_else(|| invalid_value(element, "type", word, ""))?);
+                source.format = Some(format.filter(|f| *f != ImageFormat::None).ok_or_else(|| unsupported(format!("unknown driver format value '{word}'")))?);
             }
             source.metadata_cache_bytes = parse_metadata_cache(element)?;
         }
@@ -325,11 +322,20 @@ impl DiskDef {
         let transient = node.child("transient");
         let allow = Allow { boot: true, rom: false };
         let text = |name: &str| node.child(name).map(|n| n.text());
+        let bus: Option<DiskBus> = target.map(|t| t.word("bus")).transpose()?.flatten();
+        let model: Option<DiskModel> = node.word("model")?;
+        // words newer than the API level that we speak
+        if let (Some(t), Some(DiskBus::Nvme)) = (target, bus) {
+            return Err(invalid_value(t, "bus", "nvme", ""));
+        }
+        if let Some(new @ (DiskModel::UsbStorage | DiskModel::UsbBot)) = model {
+            return Err(invalid_value(node, "model", new.word(), ""));
+        }
         let mut disk = Self {
             device,
-            bus: target.map(|t| t.word("bus")).transpose()?.flatten(),
+            bus,
             dst: dst.unwrap_or_default(),
-            model: node.word("model")?,
+            model,
             driver,
             rawio: node.yes_no("rawio")?,
             sgio: node.word("sgio")?.filter(|s| *s != Sgio::Default),
@@ -342,7 +348,7 @@ impl DiskDef {
             tray: target.map(|t| t.word("tray")).transpose()?.flatten(),
             removable: target.map(|t| t.on_off("removable")).transpose()?.flatten(),
             rotation_rate: target.map(|t| t.u32("rotation_rate")).transpose()?.flatten(),
-            dpofua: target.map(|t| t.on_off("dpofua")).transpose()?.flatten(),
+            dpofua: None,
             geometry: node.child("geometry").map(Geometry::parse).transpose()?.unwrap_or_default(),
             blockio: match node.child("blockio") {
                 None => BlockIo::default(),
@@ -379,7 +385,7 @@ impl DiskDef {
         if let Some(wwn) = &self.wwn
             && !(wwn.len() == 16 && wwn.bytes().all(|b| b.is_ascii_hexdigit()))
         {
-            return Err(xml_error(format!("malformed wwn: {wwn}")));
+            return Err(error::Error::new(error::Domain::None, error::Code::InternalError, format!("Malformed wwn: {wwn}")));
         }
         for (name, text, max) in [("vendor", &self.vendor, 8), ("product", &self.product, 16)] {
             if let Some(text) = text {
@@ -398,6 +404,10 @@ impl DiskDef {
     fn settle(&mut self) {
         if self.bus != Some(DiskBus::Usb) {
             self.removable = None;
+        }
+        // an empty drive is a drive for files
+        if self.is_removable() && self.source.is_empty() {
+            self.source.kind = SourceKind::File;
         }
         if self.device == DiskDevice::Cdrom {
             self.readonly = true;

@@ -1,8 +1,8 @@
 //! Encryption of an image: format, engine and the secrets that open it.
 
-use error::Result;
+use error::{Code, Domain, Error, Result};
 use xml::text_enum;
-use xml::{Node, Writer, missing_attribute};
+use xml::{Node, Vocabulary, Writer, missing_attribute};
 
 use crate::domain::fault::xml_error;
 use super::source::SecretRef;
@@ -63,7 +63,8 @@ impl Encryption {
     /// # Errors
     /// `XML_ERROR` as libvirt's.
     pub fn parse(node: Node<'_>) -> Result<Self> {
-        let format = node.required_word("format")?;
+        let format = node.attr("format").and_then(EncryptionFormat::from_word)
+            .ok_or_else(|| Error::new(Domain::Storage, Code::XmlError, "unknown volume encryption format"))?;
         let engine = node.word("engine")?;
         let mut secrets = Vec::new();
         for secret in node.children("secret") {

@@ -2,7 +2,7 @@
 
 use error::Result;
 use xml::text_enum;
-use xml::{Node, Vocabulary, Writer};
+use xml::{Node, Writer};
 
 use crate::FormatFlags;
 use crate::domain::ParseContext;
@@ -356,10 +356,7 @@ impl GraphicsDef {
     /// # Errors
     /// `XML_ERROR` and `CONFIG_UNSUPPORTED` as libvirt's.
     pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
-        let kind = match node.attr("type") {
-            None => return Err(internal("missing graphics device type")),
-            Some(word) => GraphicsKind::from_word(word).ok_or_else(|| internal(format!("unknown graphics device type '{word}'")))?,
-        };
+        let kind = node.required_word("type")?;
         let gl = node.child("gl");
         let gl_enable = || gl.map(|g| g.yes_no("enable")).transpose().map(Option::flatten);
         let rendernode = || gl.and_then(|g| g.string("rendernode"));

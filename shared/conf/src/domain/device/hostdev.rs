@@ -6,9 +6,9 @@ use xml::{Node, Vocabulary, Writer};
 
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::{internal, unsupported, xml_error};
+use crate::domain::fault::{unsupported, xml_error};
 use super::disk::{Sgio, StartupPolicy};
-use super::info::{Allow, parse_usb_port};
+use super::info::Allow;
 use super::info::{DeviceInfo, PciAddress};
 use super::interface::Teaming;
 use super::source::{Auth, NetworkHost};
@@ -118,14 +118,8 @@ impl UsbSource {
         }
         if let Some(address) = source.child("address") {
             let bus = address.u32_base("bus", 0)?.ok_or_else(|| xml::missing_attribute(address, "bus"))?;
-            match (address.u32_base("device", 0)?, address.attr("port")) {
-                (Some(device), _) => usb.address = Some((bus, device)),
-                (None, Some(port)) => {
-                    parse_usb_port(port).ok_or_else(|| internal("Cannot parse <address> 'port' attribute"))?;
-                    usb.port = Some((bus, port.to_owned()));
-                }
-                (None, None) => return Err(xml_error("usb address needs either device id or port")),
-            }
+            let device = address.u32_base("device", 0)?.ok_or_else(|| xml::missing_attribute(address, "device"))?;
+            usb.address = Some((bus, device));
         }
         if usb.vendor_product.is_none() && usb.address.is_none() && usb.port.is_none() {
             return Err(xml_error("vendor cannot be 0."));
@@ -234,10 +228,7 @@ impl HostdevDef {
             Some("capabilities") => return Err(unsupported("hostdev mode 'capabilities' is not supported in QEMU")),
             Some(mode) => return Err(xml_error(format!("unexpected hostdev mode {mode}"))),
         }
-        let kind = match node.attr("type") {
-            None => return Err(xml_error("missing source address type")),
-            Some(word) => HostdevKind::from_word(word).ok_or_else(|| xml_error(format!("unknown host device source address type '{word}'")))?,
-        };
+        let kind = node.required_word("type")?;
         let source = node.child("source").ok_or_else(|| xml_error("Missing <source> element in hostdev device"))?;
         let (rawio, sgio) = (node.yes_no("rawio")?, node.word::<Sgio>("sgio")?);
         if kind != HostdevKind::Scsi {

@@ -437,7 +437,7 @@ impl DeviceInfo {
                 return Err(internal(format!("loadparm value '{parm}' must be between 1 and 8 characters")));
             }
             if !upper.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b' ') {
-                return Err(internal(format!("invalid loadparm value '{parm}', expecting chars in set of [a-zA-Z0-9.] and blank spaces")));
+                return Err(internal(format!("invalid loadparm value '{upper}', expecting chars in set of [a-zA-Z0-9.] and blank spaces")));
             }
             self.loadparm = Some(upper);
         }

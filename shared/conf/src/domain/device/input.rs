@@ -6,7 +6,7 @@ use xml::{Node, Vocabulary, Writer};
 
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::{internal, xml_error};
+use crate::domain::fault::{internal, unsupported};
 use super::info::Allow;
 use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
 
@@ -63,11 +63,11 @@ impl InputDef {
     pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
         let kind = match node.attr("type") {
             None => return Err(internal("missing input device type")),
-            Some(word) => InputKind::from_word(word).ok_or_else(|| xml_error(format!("unknown input device type '{word}'")))?,
+            Some(word) => InputKind::from_word(word).ok_or_else(|| unsupported(format!("unknown input device type '{word}'")))?,
         };
         let bus = match node.attr("bus") {
             None => None,
-            Some(word) => Some(InputBus::from_word(word).ok_or_else(|| xml_error(format!("unknown input bus type '{word}'")))?),
+            Some(word) => Some(InputBus::from_word(word).ok_or_else(|| unsupported(format!("unknown input bus type '{word}'")))?),
         };
         let mut def = Self { bus, model: node.word("model")?, ..Self::new(kind, InputBus::None) };
         if let Some(source) = node.child("source") {

@@ -215,10 +215,10 @@ impl Teaming {
         let kind = node.required_word("type")?;
         let persistent = node.string("persistent");
         if kind == TeamingKind::Transient && persistent.is_none() {
-            return Err(xml_error("teaming persistent attribute must be set if teaming type is 'transient'"));
+            return Err(unsupported("teaming persistent attribute must be set if teaming type is 'transient'"));
         }
         if kind == TeamingKind::Persistent && persistent.is_some() {
-            return Err(xml_error("teaming persistent attribute not allowed if teaming type is 'persistent'"));
+            return Err(unsupported("teaming persistent attribute not allowed if teaming type is 'persistent'"));
         }
         Ok(Self { kind, persistent })
     }
@@ -297,6 +297,11 @@ impl InterfaceSource {
     fn parse(node: Node<'_>, kind: InterfaceKind) -> Result<Self> {
         let source = node.child("source");
         let attr = |name: &str| source.and_then(|s| s.non_empty(name));
+        let wants_source = matches!(kind, InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Hostdev
+            | InterfaceKind::Internal | InterfaceKind::Vdpa);
+        if wants_source && source.is_none() {
+            return Err(xml_error(format!("interface type='{kind}' requires a 'source' element")));
+        }
         let need = |name: &str, what: &str| attr(name).ok_or_else(|| xml_error(what.to_owned()));
         Ok(match kind {
             InterfaceKind::User => Self::User { dev: attr("dev") },

@@ -3,7 +3,7 @@
 use error::Result;
 use xml::{Node, Writer};
 
-use crate::domain::fault::{unsupported, xml_error};
+use crate::domain::fault::xml_error;
 
 /// `<iotune>`: bytes and operations a second; zero means no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,7 +97,7 @@ impl IoTune {
             (self.total_iops_sec_max, self.read_iops_sec_max, self.write_iops_sec_max, "iops_sec_max"),
         ];
         match exclusive.iter().find(|(total, read, write, _)| *total > 0 && (*read > 0 || *write > 0)) {
-            Some((.., name)) => Err(unsupported(format!("total and read/write {name} cannot be set at the same time"))),
+            Some((.., name)) => Err(xml_error(format!("total and read/write {name} cannot be set at the same time"))),
             None => Ok(()),
         }
     }

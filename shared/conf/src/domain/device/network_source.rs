@@ -138,6 +138,7 @@ impl StorageSource {
     /// Reads what `<source>` says about a network image.
     pub(super) fn parse_network(&mut self, node: Node<'_>) -> Result<()> {
         let protocol: Protocol = match node.attr("protocol") {
+            None if node.attributes().next().is_none() => return Ok(()),
             None => return Err(xml_error("missing network source protocol type")),
             Some(word) => Protocol::from_word(word).ok_or_else(|| xml_error(format!("unknown protocol type '{word}'")))?,
         };

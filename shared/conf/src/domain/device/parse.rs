@@ -5,7 +5,7 @@ use xml::Node;
 
 use super::*;
 use crate::domain::ParseContext;
-use crate::domain::fault::{unsupported, xml_error};
+use crate::domain::fault::{internal, xml_error};
 
 impl Devices {
     /// Reads all devices of `<domain>`; unknown elements are dropped, as libvirt does.
@@ -56,7 +56,7 @@ impl Devices {
             "watchdog" => self.watchdogs.push(watchdog::WatchdogDef::parse(node, ctx)?),
             "memballoon" => {
                 let balloon = memballoon::MemballoonDef::parse(node, ctx)?;
-                single(&mut self.memballoon, balloon, || unsupported("only a single memory balloon device is supported"))?;
+                single(&mut self.memballoon, balloon, || internal("only a single memory balloon device is supported"))?;
             }
             "rng" => self.rngs.push(rng::RngDef::parse(node, ctx)?),
             "nvram" => {

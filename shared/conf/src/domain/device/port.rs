@@ -1,6 +1,6 @@
 //! What an interface asks of the switch port behind it, and forwarded ports of user networking.
 
-use error::Result;
+use error::{Code, Domain, Error, Result};
 use xml::text_enum;
 use xml::{Node, Writer};
 
@@ -117,19 +117,18 @@ impl Vlan {
         for tag in node.children("tag") {
             let id = tag.u32("id")?.ok_or_else(|| xml_error("missing or invalid vlan tag id attribute"))?;
             if id > 4095 {
-                return Err(xml_error(format!("vlan tag id {id} too large (maximum 4095)")));
+                return Err(Error::new(Domain::None, Code::XmlError, format!("vlan tag id {id} too large (maximum 4095)")));
             }
             tags.push((id, tag.word("nativeMode")?));
         }
         if tags.is_empty() {
             return Ok(None);
         }
-        let native = tags.iter().any(|(_, mode)| mode.is_some());
         let trunk = node.attr("trunk").map(|t| t == "yes");
         if tags.len() > 1 && trunk == Some(false) {
             return Err(xml_error("invalid \"trunk='no'\" in <vlan> - trunk='yes' is required for more than one vlan tag"));
         }
-        let trunk = (trunk == Some(true) || tags.len() > 1 || native).then_some(true);
+        let trunk = (trunk == Some(true) || tags.len() > 1).then_some(true);
         Ok(Some(Self { trunk, tags }))
     }
 

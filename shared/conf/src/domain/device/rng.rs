@@ -6,7 +6,7 @@ use xml::{Node, Vocabulary, Writer};
 
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::{unsupported, xml_error};
+use crate::domain::fault::xml_error;
 use super::chardev::ChardevKind;
 use super::chardev::ChardevSource;
 use super::info::Allow;
@@ -51,9 +51,9 @@ impl RngDef {
             }
         };
         let mut backends = node.children("backend");
-        let backend = backends.next().ok_or_else(|| unsupported("missing RNG backend"))?;
+        let backend = backends.next().ok_or_else(|| xml_error("only one RNG backend is supported"))?;
         if backends.next().is_some() {
-            return Err(unsupported("only one RNG backend is supported"));
+            return Err(xml_error("only one RNG backend is supported"));
         }
         let backend = match backend.required_word::<RngBackendKind>("model")? {
             RngBackendKind::Random => RngBackend::Random { path: Some(backend.text()).filter(|p| !p.is_empty()) },

@@ -2,11 +2,10 @@
 
 use error::Result;
 use xml::text_enum;
-use xml::{Node, Vocabulary, Writer};
+use xml::{Node, Writer};
 
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
 use super::info::Allow;
 use super::info::DeviceInfo;
 
@@ -32,12 +31,8 @@ pub struct WatchdogDef {
 impl WatchdogDef {
     /// Reads `<watchdog>`.
     pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
-        let word = node.attr("model").ok_or_else(|| xml_error("watchdog must contain model name"))?;
-        let model = WatchdogModel::from_word(word).ok_or_else(|| xml_error(format!("unknown watchdog model '{word}'")))?;
-        let action = match node.attr("action") {
-            None => WatchdogAction::Reset,
-            Some(word) => WatchdogAction::from_word(word).ok_or_else(|| xml_error(format!("unknown watchdog action '{word}'")))?,
-        };
+        let model = node.required_word("model")?;
+        let action = node.word("action")?.unwrap_or(WatchdogAction::Reset);
         Ok(Self { model, action: Some(action), info: DeviceInfo::parse(node, ctx, Allow::default())? })
     }
 
