@@ -4,17 +4,20 @@ use conf::domain::DomainDef;
 use conf::domain::device::chardev::{Chardev, ChardevSource, TcpProtocol};
 use conf::domain::device::console::{SerialModel, SerialType};
 use conf::domain::device::controller::{ControllerKind, ControllerModel};
-use conf::domain::device::graphics::{Graphics, GraphicsKind};
+use conf::domain::device::graphics::Graphics;
 use conf::domain::device::hostdev::{HostdevSource, MdevModel};
 use conf::domain::device::info::DeviceInfo;
 use conf::domain::device::interface::{InterfaceKind, InterfaceSource, NetBackend};
 use conf::domain::device::iommu::IommuModel;
 use conf::domain::device::memory::MemoryAccess;
 use conf::domain::device::panic::PanicModel;
+use conf::domain::clock::{TickPolicy, TimerName};
 use conf::domain::launch_security::LaunchSecurity;
+use conf::domain::lifecycle::LifecycleAction;
+use conf::domain::os::{Firmware, LoaderKind, OsType};
 use error::{Code, Domain, Error, Result};
 
-use super::{Facts, check_disk, unsupported, virt_type, xml_error};
+use super::{Facts, check_device, check_disk, unsupported, virt_type, xml_error};
 use crate::address::machine;
 
 /// ACPI on machines that have none.
@@ -56,10 +59,12 @@ pub(super) fn before_addresses(def: &DomainDef) -> Result<()> {
 pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     emulator(def, facts)?;
     features(def)?;
-    vcpus(def)?;
+    life(def)?;
+    vcpus(def, facts)?;
     zpci(def)?;
     launch_security(def, facts)?;
     check_disk::all(def, facts)?;
+    check_device::all(def, facts)?;
     interfaces(def)?;
     chardevs(def)?;
     graphics(def, facts)?;
@@ -72,6 +77,9 @@ fn emulator(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     let known = matches!(def.virt_type, conf::domain::VirtType::Kvm | conf::domain::VirtType::Qemu);
     if !known || facts.capability.accelerated(virt_type(def)).is_none() {
         return Err(unsupported(format!("Emulator '{emulator}' does not support virt type '{}'", def.virt_type)));
+    }
+    if def.os.kind != OsType::Hvm {
+        return Err(unsupported(format!("Emulator '{emulator}' does not support os type '{}'", def.os.kind)));
     }
     let name = def.os.machine.as_deref().unwrap_or("");
     if facts.capability.machine(virt_type(def), name).is_none() {
@@ -87,6 +95,24 @@ fn emulator(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
 
 fn features(def: &DomainDef) -> Result<()> {
     let f = &def.features;
+    let name = def.os.machine.as_deref().unwrap_or("");
+    let elsewhere = [
+        ("gic", f.gic.is_some() && !machine::is_arm_virt(def)),
+        ("smm", f.smm.is_some() && !machine::is_x86(def)),
+        ("kvm", f.kvm.as_ref().is_some_and(|k| !k.states.is_empty()) && !(machine::is_x86(def) || machine::is_arm(def))),
+        ("hpt", f.hpt.is_some() && !machine::is_pseries(def)),
+        ("htm", f.htm.is_some() && !machine::is_pseries(def)),
+        ("nested-hv", f.nested_hv.is_some() && !machine::is_pseries(def)),
+        ("ccf-assist", f.ccf_assist.is_some() && !machine::is_pseries(def)),
+        ("cfpc", f.cfpc.is_some() && !machine::is_pseries(def)),
+        ("sbbc", f.sbbc.is_some() && !machine::is_pseries(def)),
+        ("ibs", f.ibs.is_some() && !machine::is_pseries(def)),
+        ("hyperv", f.hyperv.is_some() && !(machine::is_x86(def) || machine::is_arm(def))),
+        ("async-teardown", f.async_teardown.is_some() && !machine::is_s390(def) && !machine::is_x86(def)),
+    ];
+    if let Some((feature, _)) = elsewhere.iter().find(|(_, wrong)| *wrong) {
+        return Err(unsupported(format!("The '{feature}' feature is not supported for architecture '{}' or machine type '{name}'", def.os.arch)));
+    }
     if f.ps2 == Some(false) && f.vmport == Some(true) {
         return Err(unsupported("vmport feature requires the ps2 feature not to be disabled"));
     }
@@ -101,8 +127,50 @@ fn features(def: &DomainDef) -> Result<()> {
     Ok(())
 }
 
-fn vcpus(def: &DomainDef) -> Result<()> {
+/// Actions, timers and boot firmware that QEMU has no way for.
+fn life(def: &DomainDef) -> Result<()> {
+    let l = &def.lifecycle;
+    for action in [l.on_poweroff, l.on_reboot] {
+        if matches!(action, LifecycleAction::Preserve | LifecycleAction::RenameRestart) {
+            return Err(unsupported(format!("qemu driver doesn't support the '{action}' action for 'on_reboot'/'on_poweroff'")));
+        }
+    }
+    for timer in &def.clock.timers {
+        match (timer.name, timer.tick_policy) {
+            (TimerName::Platform, _) => return Err(unsupported("unsupported timer type (name) 'platform'")),
+            (TimerName::Rtc, Some(policy @ (TickPolicy::Merge | TickPolicy::Discard))) => {
+                return Err(unsupported(format!("unsupported rtc timer tickpolicy '{policy}'")));
+            }
+            (TimerName::Pit, Some(policy @ TickPolicy::Merge)) => {
+                return Err(unsupported(format!("unsupported pit timer tickpolicy '{policy}'")));
+            }
+            _ => {}
+        }
+    }
+    let flash = def.os.loader.as_ref().is_some_and(|l| l.kind == Some(LoaderKind::Pflash));
+    let efi = flash || def.os.firmware == Some(Firmware::Efi);
+    if efi && machine::is_x86(def) && !def.features.acpi {
+        return Err(unsupported("UEFI requires ACPI on this architecture"));
+    }
+    let secure = def.os.loader.as_ref().is_some_and(|l| l.secure == Some(true));
+    if secure && !machine::is_q35(def) && machine::is_x86(def) {
+        return Err(unsupported("Secure boot is supported with q35 machine types only"));
+    }
+    if secure && !def.features.smm.is_some_and(|s| s.state) {
+        return Err(unsupported("Secure boot requires SMM feature enabled"));
+    }
+    Ok(())
+}
+
+fn vcpus(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
+    let machine = facts.capability.machine(virt_type(def), def.os.machine.as_deref().unwrap_or(""));
+    if let Some(max) = machine.map(|m| m.max_cpus as usize).filter(|max| *max > 0 && def.vcpu.max() > *max) {
+        return Err(unsupported(format!("Maximum CPUs greater than specified machine type limit {max}")));
+    }
     let Some(topology) = def.cpu.as_ref().and_then(|c| c.topology) else { return Ok(()) };
+    if topology.count() != def.vcpu.max() as u64 {
+        return Err(unsupported("CPU topology doesn't match maximum vcpu count"));
+    }
     // POWER plugs whole cores
     let granularity = if machine::is_pseries(def) { topology.threads as usize } else { 1 };
     if def.vcpu.online() % granularity != 0 || def.vcpu.max() % granularity != 0 {
@@ -154,7 +222,7 @@ fn interfaces(def: &DomainDef) -> Result<()> {
 }
 
 /// Whether all memory of the guest is shared with other processes.
-fn shared_memory(def: &DomainDef) -> bool {
+pub(super) fn shared_memory(def: &DomainDef) -> bool {
     let backing = def.memory_backing.access == Some(MemoryAccess::Shared) && def.memory_backing.source.is_some();
     let cells = !def.numa.cells.is_empty() && def.numa.cells.iter().all(|c| c.access == Some(MemoryAccess::Shared));
     backing || cells || def.memory_backing.access == Some(MemoryAccess::Shared)
@@ -235,14 +303,6 @@ fn rest(def: &DomainDef) -> Result<()> {
             let model = panic.model.map_or("", xml::Vocabulary::word);
             return Err(unsupported(format!("setting the panic device address is not supported for model '{model}'")));
         }
-    }
-    for shmem in &def.devices.shmems {
-        if shmem.size.is_some_and(|s| s > 0 && (!s.is_power_of_two() || s < 1 << 20)) {
-            return Err(xml_error("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)"));
-        }
-    }
-    if def.devices.graphics.iter().filter(|g| g.kind() == GraphicsKind::Vnc).count() > 1 {
-        return Err(unsupported("only 1 graphics device of each type (sdl, vnc, spice, headless, dbus) is supported"));
     }
     Ok(())
 }

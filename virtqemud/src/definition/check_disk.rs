@@ -1,7 +1,7 @@
 //! Disks that QEMU cannot have.
 
 use conf::domain::DomainDef;
-use conf::domain::device::disk::{DiskBus, DiskDef, DiskDevice};
+use conf::domain::device::disk::{DiskBus, DiskDef, DiskDevice, GeometryTranslation};
 use conf::domain::device::info::AddressKind;
 use conf::domain::device::source::{ImageFormat, SourceKind, StorageSource};
 use error::Result;
@@ -10,6 +10,13 @@ use super::{Facts, internal, unsupported};
 
 /// Checks every disk.
 pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
+    for disk in &def.devices.disks {
+        let mapped = disk.driver.iothreads.iter().map(|t| t.id);
+        let unknown = disk.driver.iothread.into_iter().chain(mapped).find(|id| !def.iothreads.iter().any(|t| t.id == *id));
+        if let Some(id) = unknown {
+            return Err(unsupported(format!("Disk iothread '{id}' not defined in iothreadid")));
+        }
+    }
     def.devices.disks.iter().try_for_each(|disk| check(disk, facts))
 }
 
@@ -34,6 +41,17 @@ fn check(disk: &DiskDef, facts: &Facts<'_>) -> Result<()> {
                 return Err(unsupported(format!("Only scsi disk supports '{name}'")));
             }
         }
+    }
+    if disk.geometry.translation.is_some_and(|t| t != GeometryTranslation::None) && disk.bus != Some(DiskBus::Ide) {
+        let bus = disk.bus.map_or("", xml::Vocabulary::word);
+        return Err(unsupported(format!("CHS translation mode can only be set for 'ide' bus not '{bus}'")));
+    }
+    if disk.device == DiskDevice::Lun && disk.bus == Some(DiskBus::Virtio) {
+        return Err(unsupported("This QEMU doesn't support SCSI emulation with 'virtio-blk' device"));
+    }
+    let shares = disk.source.format.is_none_or(|f| f == ImageFormat::Raw);
+    if disk.shareable && !disk.readonly && !shares {
+        return Err(unsupported(format!("shared access for disk '{}' requires use of supported storage format", disk.dst)));
     }
     if disk.source.kind == SourceKind::VhostVdpa && !facts.capability.has_type("virtio-blk-vhost-vdpa") {
         return Err(unsupported("vhostvdpa disk is not supported with this QEMU binary"));

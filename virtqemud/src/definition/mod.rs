@@ -11,6 +11,7 @@
 //! Reading order: `machine`, `controllers` (default devices), `cpu`, `disk`, `device`, `firmware`, `check`.
 
 mod check;
+mod check_device;
 mod check_disk;
 mod controllers;
 mod cpu;

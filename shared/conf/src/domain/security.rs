@@ -39,15 +39,15 @@ impl SecurityLabel {
         let mut labels: Vec<Self> = Vec::new();
         for child in node.children("seclabel") {
             let label = Self::parse(child, live)?;
-            if label.model.is_none() && node.children("seclabel").nth(1).is_some() {
-                return Err(xml_error("missing security model when using multiple labels"));
-            }
             if let Some(model) = &label.model
                 && labels.iter().any(|l| l.model.as_ref() == Some(model))
             {
                 return Err(xml_detail(format!("seclabel for model {model} is already provided")));
             }
             labels.push(label);
+        }
+        if labels.len() > 1 && labels.iter().any(|l| l.model.is_none()) {
+            return Err(xml_error("missing security model when using multiple labels"));
         }
         Ok(labels)
     }
