@@ -5,7 +5,7 @@ use error::{Code, Domain, Error, Result};
 use protocol::constants::{VIR_NETWORK_METADATA_DESCRIPTION, VIR_NETWORK_METADATA_ELEMENT, VIR_NETWORK_METADATA_TITLE};
 use xml::{Content, Element};
 
-use super::actor::resolve;
+use super::change::resolve;
 use super::{Affect, MetadataChange, View};
 
 fn unknown() -> Error {

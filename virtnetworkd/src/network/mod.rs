@@ -7,10 +7,11 @@
 //!      └──────────────── └──────────────┘   (a transient network ends with destroy)
 //! ```
 //!
-//! `actor` serves the requests in turn and watches dnsmasq; `start` brings a network up and takes it down; `recover` takes an active one back after a
+//! `actor` serves the requests in turn and watches dnsmasq; `change` and `metadata` alter definitions, `ports` attaches guests; `start` brings a network up and takes it down; `recover` takes an active one back after a
 //! restart of the daemon; `files` writes definitions, state and ports. Readers look at the [`View`] and wait for nobody.
 
 mod actor;
+mod change;
 mod files;
 mod metadata;
 mod ports;

@@ -20,6 +20,7 @@ pub mod portgroup;
 pub mod route;
 pub mod status;
 pub mod update;
+mod update_dns;
 pub mod validate;
 pub mod virtualport;
 pub mod vlan;
