@@ -6,7 +6,8 @@
 //! truncates it. Near the size limit `tee` shows the bytes without taking them, to find the newline to rotate at.
 //!
 //! A file that cannot be written (full disk) must not stop the guest, whose writes would block: its bytes are drained
-//! and counted, and the count is written into the log as soon as that works again.
+//! and counted, and the count is written into the log as soon as that works again. That it begins is said first
+//! ([`Flow::Failing`]), so that it can be put on record: not even a kill in that time leaves a gap without a mark.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -70,6 +71,8 @@ pub enum Flow {
     More,
     /// Every writer is gone and all bytes are taken.
     Closed,
+    /// The file cannot be written; no byte is taken until [`LogFile::start_draining`].
+    Failing,
 }
 
 /// The writer of one log.
@@ -80,6 +83,10 @@ pub struct LogFile {
     /// `None` after a rotation that could not make the next file.
     file: Option<File>,
     lost: u64,
+    /// More bytes than `lost` are missing: those that the process before us drained.
+    lost_before: bool,
+    /// Bytes that cannot be written are dropped and counted.
+    draining: bool,
     cause: Option<io::Error>,
     /// Where `tee` puts its copies.
     scratch: Option<(File, OwnedFd)>,
@@ -92,13 +99,29 @@ impl LogFile {
     /// `ELOOP` when the last component is a link, `EINVAL` when it is no regular file.
     pub fn open(path: &Path, limits: Limits) -> io::Result<LogFile> {
         let file = open(path)?;
-        Ok(LogFile { path: path.to_owned(), limits, file: Some(file), lost: 0, cause: None, scratch: None })
+        Ok(LogFile { file: Some(file), ..LogFile::unopened(path, limits) })
     }
 
     /// A log that is opened when the first byte comes. Its pipe is drained in any case: as long as it cannot be opened
     /// the bytes count as lost.
     pub fn unopened(path: &Path, limits: Limits) -> LogFile {
-        LogFile { path: path.to_owned(), limits, file: None, lost: 0, cause: None, scratch: None }
+        LogFile {
+            path: path.to_owned(),
+            limits,
+            file: None,
+            lost: 0,
+            lost_before: false,
+            draining: false,
+            cause: None,
+            scratch: None,
+        }
+    }
+
+    /// The process before us was draining when it ended; the mark is still due.
+    pub fn after_loss(mut self) -> LogFile {
+        self.lost_before = true;
+        self.draining = true;
+        self
     }
 
     /// Whether the file's system depends on a server, which may not answer.
@@ -113,9 +136,14 @@ impl LogFile {
         Ok(Position { inode: found.ino(), offset: found.size() })
     }
 
-    /// Whether bytes were drained that could not be written, and are not yet marked in the log.
+    /// Whether bytes that cannot be written are dropped.
     pub fn is_losing(&self) -> bool {
-        self.lost > 0
+        self.draining
+    }
+
+    /// From now on bytes that cannot be written are dropped and counted, until they can.
+    pub fn start_draining(&mut self) {
+        self.draining = true;
     }
 
     /// Moves bytes from the pipe to the log until the pipe is empty or `budget` bytes are taken.
@@ -125,10 +153,17 @@ impl LogFile {
     pub fn pump(&mut self, pipe: BorrowedFd<'_>, budget: usize) -> io::Result<Flow> {
         let mut taken = 0;
         while taken < budget {
-            self.mark_loss();
+            if self.has_lost() {
+                self.mark_loss();
+            }
             let step = match self.transfer(pipe) {
-                Err(e) if e.kind() != io::ErrorKind::WouldBlock => self.drain(pipe, e),
-                other => other,
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Err(e),
+                Err(e) if self.draining => self.drain(pipe, e),
+                Err(e) => {
+                    self.cause = Some(e);
+                    return Ok(Flow::Failing);
+                }
+                moved => moved,
             };
             match step {
                 Ok(0) => return Ok(Flow::Closed),
@@ -151,20 +186,35 @@ impl LogFile {
 
     /// Writes the count of lost bytes into the log, if there is one and the file takes it; else `true`.
     pub fn mark_loss(&mut self) -> bool {
-        if self.lost == 0 {
+        if !self.draining {
             return false;
         }
-        let cause = self.cause.as_ref().map(error::reason).unwrap_or_default();
-        let text = format!("\n{}: virtlogd: {} bytes lost: {cause}\n", utc(now()), self.lost);
-        match self.append_whole(text.as_bytes()) {
-            Ok(()) => {
-                tracing::warn!(path = %self.path.display(), bytes = self.lost, "log is written again after a loss");
-                self.lost = 0;
-                self.cause = None;
-            }
-            Err(_) => tracing::trace!(path = %self.path.display(), bytes = self.lost, "log still cannot be written"),
+        if self.has_lost()
+            && let Err(e) = self.append_whole(self.loss().as_bytes())
+        {
+            self.cause = Some(e);
+            return true;
         }
-        self.is_losing()
+        if self.has_lost() {
+            tracing::warn!(path = %self.path.display(), bytes = self.lost, "log is written again after a loss");
+        }
+        (self.lost, self.lost_before, self.draining, self.cause) = (0, false, false, None);
+        false
+    }
+
+    fn has_lost(&self) -> bool {
+        self.lost > 0 || self.lost_before
+    }
+
+    /// The mark that stands for lost bytes.
+    fn loss(&self) -> String {
+        let count = match (self.lost_before, self.lost) {
+            (false, count) => count.to_string(),
+            (true, 0) => "unknown number of".to_owned(),
+            (true, count) => format!("at least {count}"),
+        };
+        let cause = self.cause.as_ref().map_or_else(|| "restarted meanwhile".to_owned(), error::reason);
+        format!("\n{}: virtlogd: {count} bytes lost: {cause}\n", utc(now()))
     }
 
     /// Says in the log that bytes may be missing here: while nobody read the pipe, the guest's writes failed.

@@ -10,6 +10,8 @@
 //! systems that depend on a server are opened and written on threads that may block: a dead server holds up the guests
 //! whose logs it has, and nobody else.
 
+mod serve;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,16 +23,11 @@ use std::time::Duration;
 use daemon::keep::{Keeper, Slot};
 use host::descriptor::{pipe, set_nonblocking};
 use host::run_blocking;
-use tokio::io::Interest;
 
 use crate::chain;
-use crate::log_file::{Flow, Limits, LogFile, Position};
+use crate::log_file::{Limits, LogFile, Position};
 use crate::state::Entry;
 
-/// Most bytes that one log moves before the others have their turn.
-const TURN: usize = 256 * 1024;
-/// How often we look whether a log that lost bytes can be written again, while its guest is silent.
-const LOSS_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the end of the daemon waits for files.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -119,6 +116,7 @@ impl Logs {
         for taken in restored.files {
             // Opened with the first byte: its file system may not answer now.
             let log = LogFile::unopened(Path::new(&taken.entry.path), limits);
+            let log = if taken.entry.losing { log.after_loss() } else { log };
             let open = inner.insert(taken.entry, taken.pipe, log);
             // It came without the store's help, so the store has no copy.
             if taken.gap
@@ -150,7 +148,7 @@ impl Logs {
         inner.next_slot += 1;
         let Writer { driver, domain, uuid } = writer;
         let path = place.to_string_lossy().into_owned();
-        let open = inner.insert(Entry { path, driver, domain, uuid, slot, pipe, remote }, read, log);
+        let open = inner.insert(Entry { path, driver, domain, uuid, slot, pipe, remote, losing: false }, read, log);
         let settled = inner.keeper.put(&open.entry);
         let settled = settled.and_then(|()| inner.keeper.keep(open.entry.slot.as_str(), open.pipe.as_fd()));
         if let Err(e) = settled {
@@ -254,22 +252,6 @@ impl Logs {
         free.then(|| Opening { logs: self.clone(), place: place.to_owned() })
     }
 
-    /// Moves the bytes of one log until its pipe ends; `gap`: some may be missing before.
-    fn spawn(&self, open: Arc<Open>, gap: bool) {
-        let logs = self.clone();
-        tokio::spawn(async move {
-            if gap {
-                open.with_log(|_, log| log.mark_gap()).await;
-            }
-            if let Err(e) = serve(&open).await {
-                tracing::error!(path = open.entry.path, error = %e, "cannot read the pipe of a log any more");
-            }
-            open.with_log(|_, log| log.mark_loss()).await;
-            logs.lock().close(&open);
-            tracing::info!(path = open.entry.path, guest = open.entry.domain, "log closed");
-        });
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -319,33 +301,6 @@ impl Open {
 
     fn log(&self) -> MutexGuard<'_, LogFile> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn serve(open: &Arc<Open>) -> io::Result<()> {
-    let pipe = host::descriptor::watch(open.pipe.try_clone()?, Interest::READABLE)?;
-    let mut losing = false;
-    loop {
-        let mut ready = if losing {
-            match tokio::time::timeout(LOSS_INTERVAL, pipe.readable()).await {
-                Ok(ready) => ready?,
-                Err(_) => {
-                    losing = open.with_log(|_, log| log.mark_loss()).await;
-                    continue;
-                }
-            }
-        } else {
-            pipe.readable().await?
-        };
-        let work = |open: &Open, log: &mut LogFile| (log.pump(open.pipe.as_fd(), TURN), log.is_losing());
-        let (flow, lost) = open.with_log(work).await;
-        losing = lost;
-        match flow? {
-            Flow::Closed => return Ok(()),
-            Flow::Empty => ready.clear_ready(),
-            Flow::More => {}
-        }
-        tokio::task::yield_now().await;
     }
 }
 

@@ -74,6 +74,7 @@ pub fn restore(record: Option<Vec<Entry>>, mut descriptors: HashMap<String, Owne
             slot,
             pipe: number,
             remote: false,
+            losing: false,
         };
         restored.files.push(Taken { entry, pipe, gap: false });
     }

@@ -21,6 +21,9 @@ pub struct Entry {
     /// The file is on a file system that depends on a server.
     #[serde(default)]
     pub remote: bool,
+    /// Bytes are being dropped because the file cannot be written, and the log does not say so yet.
+    #[serde(default)]
+    pub losing: bool,
 }
 
 impl daemon::keep::Entry for Entry {

@@ -141,6 +141,9 @@ fn bytes_without_a_place_are_counted_and_marked() {
     let mut log = LogFile::open(&bench.path, Limits { max_size: 100, max_backups: 1 }).unwrap();
     fs::remove_dir_all(&folder).unwrap();
     bench.send(&[b'x'; 300]);
+    assert_eq!(bench.pump(&mut log), Flow::Failing, "it is said first");
+    assert!(!log.is_losing());
+    log.start_draining();
     assert_eq!(bench.pump(&mut log), Flow::Empty, "the writer is never held up");
     assert!(log.is_losing());
     fs::create_dir(&folder).unwrap();

@@ -181,6 +181,7 @@ async fn a_pipe_without_its_descriptor_is_found_at_the_guest() {
         slot: Slot::new('p', slot),
         pipe,
         remote: false,
+        losing: false,
     };
     let files = vec![entry("x.log", 4, inode(&read).unwrap()), entry("gone.log", 5, 1)];
     let state = bench.dir.path().join("state.json");
@@ -212,6 +213,7 @@ async fn a_server_that_does_not_answer_holds_up_its_own_logs_only() {
         slot: Slot::new('p', 0),
         pipe: inode(&read).unwrap(),
         remote: true,
+        losing: false,
     };
     let state = bench.dir.path().join("state.json");
     let (mut keeper, _) = Keeper::open::<Entry>("virtlogd", &state, FdStore::none(), Vec::new()).unwrap();
@@ -240,6 +242,33 @@ async fn a_server_that_does_not_answer_holds_up_its_own_logs_only() {
     held.join().unwrap();
     assert_eq!(position.await.unwrap().unwrap().offset, 12);
     assert_eq!(fs::read(&stuck).unwrap(), b"said before\n");
+}
+
+#[tokio::test]
+async fn a_loss_is_marked_even_if_the_process_ends_meanwhile() {
+    let bench = Bench::new();
+    let folder = bench.dir.path().join("full");
+    fs::create_dir(&folder).unwrap();
+    let path = bench.path("full/x.log");
+    let (pipe, heirs) = in_a_life_of_its_own(async || {
+        let logs = bench.start_with(100, Vec::new());
+        let (_, pipe) = logs.open(&path, writer(), false).await.unwrap();
+        let mut pipe = File::from(pipe);
+        fs::remove_dir_all(&folder).unwrap();
+        pipe.write_all(&[b'x'; 500]).unwrap();
+        until(|| logs.find(&path).unwrap().log().is_losing()).await;
+        (pipe, logs.inheritance().unwrap())
+    });
+    let _logs = bench.start_with(1_000, heirs);
+    fs::create_dir(&folder).unwrap();
+    until(|| fs::read_to_string(&path).is_ok_and(|text| text.contains("virtlogd: unknown number of bytes lost: ")))
+        .await;
+    let mut pipe = pipe;
+    pipe.write_all(b"back\n").unwrap();
+    until(|| fs::read(&path).is_ok_and(|bytes| bytes.ends_with(b"back\n"))).await;
+    let state = bench.dir.path().join("state.json");
+    let (_, kept) = Keeper::open::<Entry>("virtlogd", &state, FdStore::none(), Vec::new()).unwrap();
+    assert!(kept.record.unwrap().iter().all(|entry| !entry.losing));
 }
 
 #[tokio::test]
