@@ -3,7 +3,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use conf::domain::VirtType as DomainVirt;
-use conf::domain::device::interface::{BackendOptions, InterfaceDef, InterfaceKind, InterfaceSource, NetDriverOptions};
 use error::{Domain as From, Error};
 use protocol::remote;
 use rpc::Call;
@@ -101,10 +100,8 @@ pub(super) async fn xml_to_native(api: &Api, _: &Call, args: remote::ConnectDoma
     if args.native_format != NATIVE_FORMAT {
         return Err(bad_argument(format!("unsupported config type {}", args.native_format)));
     }
-    let mut def = define::parse(api, &args.domain_xml, false).await?;
+    let def = define::parse(api, &args.domain_xml, false).await?;
     let capability = api.driver.emulator(def.devices.emulator.as_deref(), &def.os.arch).await?;
-    def.devices.interfaces.iter_mut().for_each(make_plain);
-    command::prepare(&mut def, &capability)?;
     let folders = &api.driver.folders;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (lib, run) = (folders.lib.display().to_string(), folders.state.display().to_string());
@@ -112,24 +109,7 @@ pub(super) async fn xml_to_native(api: &Api, _: &Call, args: remote::ConnectDoma
     let mut inputs = LaunchInputs::shown(&lib, &run, &def.name, &path, i64::try_from(now).unwrap_or(i64::MAX), 0);
     let tap = |number: usize| InterfaceFds { taps: vec![SHOWN_FD + i32::try_from(number).unwrap_or(0)], ..InterfaceFds::default() };
     inputs.interfaces = (0..def.devices.interfaces.len()).map(tap).collect();
-    let plan = command::plan(&def, &capability, &inputs)?;
-    Ok(remote::ConnectDomainXmlToNativeRet { native_config: command::native::text(&plan) })
-}
-
-/// A command line that is only shown cannot name what a start would make: libvirt shows every interface as a tap that
-/// somebody has opened, with nothing but card and address of its own.
-fn make_plain(interface: &mut InterfaceDef) {
-    if interface.kind == InterfaceKind::Hostdev {
-        return;
-    }
-    interface.kind = InterfaceKind::Ethernet;
-    interface.source = InterfaceSource::Ethernet;
-    interface.driver = NetDriverOptions::default();
-    interface.backend = BackendOptions::default();
-    interface.actual = None;
-    interface.mtu = None;
-    interface.sndbuf = None;
-    interface.ips.clear();
+    Ok(remote::ConnectDomainXmlToNativeRet { native_config: command::native::show(def, &capability, &inputs)? })
 }
 
 fn kvm_vcpus_max() -> u32 {

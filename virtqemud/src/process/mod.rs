@@ -9,6 +9,7 @@
 //! What `stop` does is the reverse of all that `start` may have done; it can be repeated, so the way back from a failed
 //! start, the end of a guest and the recovery after a crash are one and the same.
 
+mod chain;
 mod display;
 pub mod folder;
 pub mod images;
