@@ -17,14 +17,16 @@ use virtqemud::capability::probe::ProbeUser;
 use virtqemud::capability::{Capability, CapabilityCache, firmware};
 use virtqemud::definition::{self, Facts, Flags, Wanted};
 
-struct Emulators {
+/// The emulators that definitions may name.
+pub struct Emulators {
     runtime: tokio::runtime::Runtime,
     cache: CapabilityCache,
     folders: Vec<PathBuf>,
 }
 
 impl Emulators {
-    fn new() -> Self {
+    /// Emulators of `$OXVIRT_EMULATORS`, `/usr/bin` by default.
+    pub fn new() -> Self {
         let folders = std::env::var("OXVIRT_EMULATORS").unwrap_or_else(|_| "/usr/bin".into());
         let cache = CapabilityCache::new(std::env::temp_dir().join("oxvirt-parity"), ProbeUser::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs nothing special");
@@ -32,7 +34,7 @@ impl Emulators {
     }
 
     /// The emulator of a definition: its path as libvirt names it, and its abilities.
-    fn find(&self, wanted: &Wanted) -> error::Result<(String, Arc<Capability>)> {
+    pub fn find(&self, wanted: &Wanted) -> error::Result<(String, Arc<Capability>)> {
         let named = wanted.emulator.clone();
         let path = named.unwrap_or_else(|| format!("/usr/bin/qemu-system-{}", target_from_arch(&wanted.arch)));
         let file = Path::new(&path).file_name().map(PathBuf::from).unwrap_or_default();
@@ -75,8 +77,7 @@ fn main() {
     let answers: BTreeMap<String, Value> =
         serde_json::from_slice(&std::fs::read(folder.join("answers.json")).expect("it exists")).expect("answers.json is JSON");
     let emulators = Emulators::new();
-    let firmware_folders = std::env::var("OXVIRT_FIRMWARE").map(|f| f.split(':').map(PathBuf::from).collect());
-    let firmwares = firmware::read(&firmware_folders.unwrap_or_else(|_| firmware::folders(None)));
+    let firmwares = firmwares();
     let mut score: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     let (mut shown, mut unstable) = (0, 0);
     for (name, answer) in answers.iter().filter(|(n, _)| only.as_ref().is_none_or(|o| o == *n)) {
@@ -111,7 +112,14 @@ fn main() {
     println!("not a fixed point: {unstable}");
 }
 
-fn define(source: &str, emulators: &Emulators, firmwares: &[firmware::Firmware]) -> error::Result<String> {
+/// The firmware descriptors of this host, or of `$OXVIRT_FIRMWARE`.
+pub fn firmwares() -> Vec<firmware::Firmware> {
+    let folders = std::env::var("OXVIRT_FIRMWARE").map(|f| f.split(':').map(PathBuf::from).collect());
+    firmware::read(&folders.unwrap_or_else(|_| firmware::folders(None)))
+}
+
+/// The canonical document of `source`, or the error.
+pub fn define(source: &str, emulators: &Emulators, firmwares: &[firmware::Firmware]) -> error::Result<String> {
     let facts = |wanted: &Wanted| {
         let (emulator, capability) = emulators.find(wanted)?;
         Ok(Facts { capability, emulator, firmwares, nvram_dir: Path::new("/var/lib/libvirt/qemu/nvram"), security_model: "none", spice_tls: false })
@@ -120,12 +128,14 @@ fn define(source: &str, emulators: &Emulators, firmwares: &[firmware::Firmware])
     Ok(def.format(FormatFlags { inactive: true, secure: true, ..FormatFlags::default() }))
 }
 
-fn is_fixed_point(document: &str) -> bool {
+/// Whether reading and printing a canonical document changes nothing.
+pub fn is_fixed_point(document: &str) -> bool {
     let again = DomainDef::parse(document, ParseContext::default());
     again.is_ok_and(|d| d.format(FormatFlags { inactive: true, secure: true, ..FormatFlags::default() }) == *document)
 }
 
-fn compare<'a>(want: &Value, ours: &error::Result<String>, source: &str) -> (&'a str, bool, bool, String) {
+/// Kind of answer, equal, equal to the letter, difference.
+pub fn compare<'a>(want: &Value, ours: &error::Result<String>, source: &str) -> (&'a str, bool, bool, String) {
     match (want.get("ok").and_then(Value::as_str), ours) {
         (Some(want), Ok(got)) => {
             let (want, got) = (mask(want, source), mask(got, source));

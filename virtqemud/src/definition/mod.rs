@@ -97,6 +97,7 @@ pub fn complete(mut def: DomainDef, facts: &Facts<'_>, flags: Flags) -> Result<D
     def.validate_controllers()?;
     firmware::fill_in(&mut def, facts)?;
     check::acpi(&def)?;
+    def.add_hostdev_controllers();
     controllers::add_defaults(&mut def, facts)?;
     def.settle_numa(flags.update);
     cpu::settle(&mut def, facts)?;

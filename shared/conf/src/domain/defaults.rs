@@ -106,6 +106,7 @@ impl DomainDef {
         self.complete_hostdevs()?;
         self.add_implicit_controllers();
         self.number_controllers();
+        self.sort_controllers();
         self.complete_boot()
     }
 
@@ -355,6 +356,24 @@ impl DomainDef {
             let free = (0..).find(|i| !self.devices.controllers.iter().any(|c| c.kind == kind && c.index == Some(*i)));
             self.devices.controllers[at].index = free;
         }
+    }
+
+    /// Puts controllers where reading the finished document would put them, so that printing it again changes nothing.
+    fn sort_controllers(&mut self) {
+        for controller in std::mem::take(&mut self.devices.controllers) {
+            self.devices.insert_controller(controller);
+        }
+    }
+
+    /// Adds the SCSI controllers that host devices name, before any default device.
+    pub fn add_hostdev_controllers(&mut self) {
+        let number = |h: &HostdevDef| match (&h.source, &h.info.address) {
+            (HostdevSource::Scsi { .. }, Some(Address::Drive(a))) => Some(a.controller),
+            (HostdevSource::Scsi { .. }, _) => Some(0),
+            _ => None,
+        };
+        let max = self.devices.hostdevs.iter().filter_map(number).max();
+        self.ensure_controllers(ControllerKind::Scsi, max);
     }
 
     /// Refuses boot orders that clash and boots from disk when nothing else is said.
