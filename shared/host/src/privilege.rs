@@ -58,3 +58,17 @@ pub fn bound_capabilities(keep: &[u8]) -> io::Result<()> {
 pub fn die_with_parent(signal: nix::sys::signal::Signal) -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(signal)?)
 }
+
+/// Lets the command's process be killed when we are. The kernel looks at the thread that spawns it: call from one that lives
+/// as long as the process, such as a worker of the runtime, not from the pool of blocking threads.
+pub fn kill_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let parent = nix::unistd::getpid();
+    let hook = move || {
+        die_with_parent(nix::sys::signal::Signal::SIGKILL)?;
+        // we may have died before the kernel was told
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+    };
+    // SAFETY: the hook makes two system calls without memory or locks, as is allowed between fork and exec.
+    unsafe { command.pre_exec(hook) };
+}

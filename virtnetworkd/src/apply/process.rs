@@ -28,6 +28,8 @@ pub async fn run(mut command: Command, input: Option<&str>) -> Result<Vec<u8>> {
     let shown = show(&command);
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).env("LC_ALL", "C");
+    // a tool that outlived us would work against the clearing up that our successor does
+    host::privilege::kill_with_parent(command.as_std_mut());
     let mut child = command.spawn().map_err(|e| {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         match e.kind() {
