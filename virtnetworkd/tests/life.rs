@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest wait for something that happens in well under a second.
@@ -140,20 +141,28 @@ impl Host {
         String::from_utf8_lossy(&line).contains(&*self.root.to_string_lossy()).then_some(pid)
     }
 
+    /// Processes of a program that have our root in their command line.
+    fn processes(&self, program: &str) -> Vec<i32> {
+        let root = self.root.to_string_lossy().into_owned();
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let ours = |pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(program) && line.contains(&root)
+        };
+        numbers.filter(ours).collect()
+    }
+
     /// Everything of networks on this host: bridges, rules, dnsmasq, state.
     fn traces(&self) -> String {
-        let root = self.root.to_string_lossy().into_owned();
         let mut found = String::new();
         for line in self.ok("ip -o link").lines().filter(|l| l.contains("virbr") || l.contains("tbr")) {
             found.push_str(line);
         }
         found.push_str(&self.ok("nft list ruleset"));
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            if line.contains("dnsmasq") && line.contains(&root) {
-                found.push_str(&line);
-            }
+        for pid in self.processes("dnsmasq") {
+            found.push_str(&format!("dnsmasq {pid}"));
         }
         for folder in ["run/libvirt/network", "var/lib/libvirt/dnsmasq"] {
             for entry in std::fs::read_dir(self.path(folder)).into_iter().flatten().flatten() {
@@ -176,10 +185,8 @@ impl Drop for Host {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        for (name, _) in object::file::with_suffix(&self.path("run/libvirt/network"), ".pid").unwrap_or_default() {
-            if let Some(pid) = self.dnsmasq(&name) {
-                let _ = Command::new("kill").arg(pid.to_string()).status();
-            }
+        for pid in self.processes("dnsmasq") {
+            let _ = Command::new("kill").arg(pid.to_string()).status();
         }
         let _ = self.holder.kill();
         let _ = self.holder.wait();
@@ -450,29 +457,28 @@ fn rules_are_replaced_without_a_gap() {
     };
     wait("the way out", || ping(&guest, "198.51.100.2", "1").status.success().then_some(()));
     let daemon = host.daemon.as_ref().unwrap().id().to_string();
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let reloads = std::thread::scope(|scope| {
-        let reloading = scope.spawn(|| {
-            let mut count = 0;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+    let count = AtomicU32::new(0);
+    let enough = || count.load(Ordering::Relaxed) >= 40;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !enough() {
                 Command::new("kill").args(["-HUP", &daemon]).status().unwrap();
                 // a call is answered after the reload has begun
                 host.virsh("net-list");
-                count += 1;
+                count.fetch_add(1, Ordering::Relaxed);
             }
-            count
         });
-        let forbidden = scope.spawn(|| ping(&world, &address, "100"));
-        let allowed = ping(&guest, "198.51.100.2", "150");
-        let forbidden = forbidden.join().unwrap();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        let shown = String::from_utf8_lossy(&allowed.stdout).into_owned();
-        assert!(shown.contains("150 packets transmitted, 150 packets received"), "{shown}");
-        let shown = String::from_utf8_lossy(&forbidden.stdout).into_owned();
-        assert!(shown.contains(" 0 packets received"), "{shown}");
-        reloading.join().unwrap()
+        scope.spawn(|| {
+            while !enough() {
+                let shown = String::from_utf8(ping(&world, &address, "20").stdout).unwrap();
+                assert!(shown.contains(" 0 packets received"), "{shown}");
+            }
+        });
+        while !enough() {
+            let shown = String::from_utf8(ping(&guest, "198.51.100.2", "50").stdout).unwrap();
+            assert!(shown.contains("50 packets transmitted, 50 packets received"), "{shown}");
+        }
     });
-    assert!(reloads > 20, "{reloads} reloads are too few to tell");
     drop((guest, world));
     host.virsh("net-destroy default");
     assert_eq!(host.traces(), "");
