@@ -58,6 +58,9 @@ struct Inner {
     keeper: Keeper,
     next_slot: u64,
     watched: HashSet<OwnerKey>,
+    /// Locks that are off the record and not dropped yet. An image of this program that comes now has to drop them:
+    /// the service manager would hold them for ever.
+    leaving: HashMap<Slot, OwnedFd>,
     hold: Hold,
 }
 
@@ -89,7 +92,7 @@ impl Locks {
         let Restored { spaces, next_slot, owners, ended, released, retaken } =
             run_blocking(move || restore(record, descriptors)).await;
         let hold = Hold { begin: Box::new(inhibit), current: None };
-        let mut inner = Inner { spaces, keeper, next_slot, watched: HashSet::new(), hold };
+        let mut inner = Inner { spaces, keeper, next_slot, watched: HashSet::new(), leaving: HashMap::new(), hold };
         inner.keeper.replace(&Entry::all(&inner.spaces))?;
         for key in retaken {
             // It is locked; only its next life is in doubt.
@@ -208,7 +211,8 @@ impl Locks {
         let locks =
             inner.spaces.iter().filter_map(|(_, _, held)| Some((held.slot.as_str(), held.file.as_ref()?.as_fd())));
         let copies = inner.keeper.copies();
-        let all = copies.iter().map(|(name, fd)| (name.as_str(), *fd)).chain(locks);
+        let leaving = inner.leaving.iter().map(|(slot, fd)| (slot.as_str(), fd.as_fd()));
+        let all = copies.iter().map(|(name, fd)| (name.as_str(), *fd)).chain(locks).chain(leaving);
         all.map(|(name, fd)| Ok((name.to_owned(), fd.try_clone_to_owned()?))).collect()
     }
 
@@ -236,22 +240,39 @@ impl Locks {
 
     /// Drops the lock of a resource that is out of the table and off the record.
     async fn free(self, claim: Claim, resource: Resource) {
-        let slot = resource.slot.clone();
-        run_blocking(move || resource.unlock()).await;
-        let mut inner = self.lock();
-        inner.keeper.forget(slot.as_str());
-        inner.refresh_hold();
-        drop(inner);
+        self.unlock(resource).await;
         drop(claim);
+    }
+
+    /// Unlocks, then takes the descriptor back from the service manager.
+    async fn unlock(&self, resource: Resource) {
+        let slot = resource.slot.clone();
+        let copy = resource.file.as_ref().and_then(|file| file.as_fd().try_clone_to_owned().ok());
+        if let Some(copy) = copy {
+            self.lock().leaving.insert(slot.clone(), copy);
+        }
+        run_blocking(move || resource.unlock()).await;
+        self.left(&slot);
     }
 
     /// Drops a lock whose release was interrupted by the end of the process before us.
     async fn finish_release(self, slot: Slot, fd: OwnedFd) {
-        let unlocked = run_blocking(move || LockFile::adopt(fd).drop_lock()).await;
-        if let Err(e) = unlocked {
+        let file = LockFile::adopt(fd);
+        if let Ok(copy) = file.as_fd().try_clone_to_owned() {
+            self.lock().leaving.insert(slot.clone(), copy);
+        }
+        if let Err(e) = run_blocking(move || file.drop_lock()).await {
             tracing::error!(slot = slot.as_str(), error = %e, "cannot unlock");
         }
-        self.lock().keeper.forget(slot.as_str());
+        self.left(&slot);
+    }
+
+    /// The lock is dropped.
+    fn left(&self, slot: &Slot) {
+        let mut inner = self.lock();
+        inner.leaving.remove(slot);
+        inner.keeper.forget(slot.as_str());
+        inner.refresh_hold();
     }
 
     async fn with_free_file(
@@ -283,11 +304,7 @@ impl Locks {
             last
         };
         if let Some(resource) = last {
-            let slot = resource.slot.clone();
-            run_blocking(move || resource.unlock()).await;
-            let mut inner = self.lock();
-            inner.keeper.forget(slot.as_str());
-            inner.refresh_hold();
+            self.unlock(resource).await;
         }
     }
 

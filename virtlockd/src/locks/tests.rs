@@ -229,6 +229,31 @@ async fn an_interrupted_release_is_finished() {
 }
 
 #[tokio::test]
+async fn a_release_in_progress_is_handed_over() {
+    let bench = Bench::new();
+    let (key, guest) = (bench.disk("a"), Guest::start());
+    let heirs = bench.life(
+        async |locks: &Locks| {
+            locks.acquire(&key, &guest.owner(), &guest.pid, false, false).await.unwrap();
+            // Off the record, and the file system has not answered yet.
+            let mut inner = locks.lock();
+            let (_, last) = inner.spaces.release(&key, guest.pid.number()).unwrap();
+            inner.record(&key, last.as_ref()).unwrap();
+            let Resource { slot, file, .. } = last.unwrap();
+            inner.leaving.insert(slot, file.unwrap().as_fd().try_clone_to_owned().unwrap());
+            drop(inner);
+            let heirs = locks.inheritance().unwrap();
+            assert!(heirs.iter().any(|(name, _)| name == "l0"));
+            heirs
+        },
+        Vec::new(),
+    );
+    assert!(held(&key).is_some());
+    bench.start(heirs).await;
+    assert_eq!(held(&key), None);
+}
+
+#[tokio::test]
 async fn what_cannot_be_recorded_does_not_happen() {
     let bench = Bench::new();
     let locks = bench.start(Vec::new()).await;
