@@ -104,7 +104,8 @@ class Link:
 def main():
     kind = os.path.basename(sys.argv[0]).removeprefix("qemu-")
     words = sys.argv[1:]
-    if any(word.startswith("none") for word in words) or "-version" in words or "--version" in words:
+    machine = next((value for option, value in zip(words, words[1:]) if option in ("-machine", "-M")), "")
+    if machine.startswith("none") or "-version" in words or "--version" in words:
         os.execv(REAL, [REAL, *words])
     if kind == "at-once":
         sys.stderr.write("fake qemu: could not start at all\n")
