@@ -17,6 +17,7 @@ name it was started under (a link to this file), because the environment of a gu
 
 Probing runs (-machine none) are handed to the real emulator unchanged.
 """
+import ctypes
 import os
 import re
 import signal
@@ -44,6 +45,13 @@ class Link:
     def __init__(self, kind, daemon, real, process):
         self.kind, self.daemon, self.real, self.process = kind, daemon, real, process
         self.answers = 0
+        self.answered = threading.Event()
+        self.sending = threading.Lock()
+
+    def send(self, line):
+        """Whole lines: two threads write here."""
+        with self.sending:
+            self.daemon.sendall(line)
 
     def from_daemon(self):
         for line in self.daemon.makefile("rb"):
@@ -65,9 +73,11 @@ class Link:
             if line is None:
                 continue
             try:
-                self.daemon.sendall(line)
+                self.send(line)
             except OSError:
                 return
+            if reply:
+                self.answered.set()
             if self.kind.startswith("dies-") and self.answers >= int(self.kind[5:]):
                 self.last_word()
 
@@ -88,9 +98,10 @@ class Link:
 
     def flood(self):
         event = b'{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "RTC_CHANGE", "data": {"offset": 1}}\r\n' * 100
+        self.answered.wait()
         while True:
             try:
-                self.daemon.sendall(event)
+                self.send(event)
             except OSError:
                 return
 
@@ -122,7 +133,8 @@ def main():
     inner.listen(1)
     words[index] = re.sub(r"\bfd=\d+", f"fd={inner.fileno()}", words[index])
     inherited = [int(name) for name in os.listdir("/proc/self/fd") if name.isdigit() and int(name) > 2]
-    process = subprocess.Popen([REAL, *words], pass_fds=[number for number in inherited if number_is_open(number)])
+    process = subprocess.Popen([REAL, *words], pass_fds=[number for number in inherited if number_is_open(number)],
+                               preexec_fn=die_with_parent)
     real = socket.socket(socket.AF_UNIX)
     real.connect(path)
     os.unlink(path)
@@ -136,6 +148,11 @@ def main():
     for work in (link.from_daemon, link.from_real) + ((link.flood,) if kind == "flood" else ()):
         threading.Thread(target=work, daemon=True).start()
     return process.wait()
+
+
+def die_with_parent():
+    """Whoever kills the guest's process kills all of it."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def number_is_open(number):

@@ -125,7 +125,13 @@ async fn steps(driver: &Arc<Driver>, domain: &Domain, run: &mut Run, capability:
     let plan = command::plan(&run.def, capability, &inputs)?;
     log.write_header(&facts(capability), &plan.env, &arguments(&plan));
     match execute(driver, domain, run, plan, lease, &log, owner).await {
-        Ok(running) => finish(run, running, capability, options).await,
+        Ok(running) => {
+            let pid = running.pid.clone();
+            match finish(run, running, options).await {
+                Err(e) if e.is_closed() => Err(explain(driver, &run.def.name, &pid, &log, e).await),
+                done => Ok(done?),
+            }
+        }
         Err(e) => Err(e),
     }
 }
@@ -240,17 +246,18 @@ async fn execute(
         take_files(driver, run, owner).await?;
     }
     let pid = launched.go().await?;
-    let explain = |e: QmpError| async {
-        // Its last words are complete when it has ended.
-        let _ = tokio::time::timeout(EXIT_DEADLINE, pid.exited()).await;
-        let said = log.last_words(driver).await;
-        if pid.is_running() { refused(e) } else { closed_monitor(&run.def.name, &said) }
-    };
     let (monitor, events) = match greet(run.folders.monitor.clone(), &pid).await {
         Ok(connected) => connected,
-        Err(e) => return Err(explain(e).await),
+        Err(e) => return Err(explain(driver, &run.def.name, &pid, log, e).await),
     };
     Ok(Running { pid, victim, monitor, events })
+}
+
+/// Why the monitor is closed: a QEMU that has ended said it in its log.
+async fn explain(driver: &Driver, name: &str, pid: &Pid, log: &RunLog, e: QmpError) -> Error {
+    // Its last words are complete when it has ended.
+    let _ = tokio::time::timeout(EXIT_DEADLINE, pid.exited()).await;
+    if pid.is_running() { refused(e) } else { closed_monitor(name, &log.last_words(driver).await) }
 }
 
 fn closed_monitor(name: &str, said: &str) -> Error {
@@ -307,14 +314,14 @@ async fn take_files(driver: &Driver, run: &Run, owner: Owner) -> error::Result<(
 }
 
 /// Facts of the running QEMU, then its vCPUs run.
-async fn finish(run: &mut Run, running: Running, _capability: &Capability, options: StartOptions) -> error::Result<Guest> {
+async fn finish(run: &mut Run, running: Running, options: StartOptions) -> Result<Guest, QmpError> {
     let Running { pid, victim, monitor, events } = running;
-    let (vcpu_threads, terminals) = tokio::try_join!(live::vcpu_threads(&monitor), live::terminals(&monitor)).map_err(refused)?;
+    let (vcpu_threads, terminals) = tokio::try_join!(live::vcpu_threads(&monitor), live::terminals(&monitor))?;
     live::set_terminals(&mut run.def, &terminals);
-    live::set_passwords(&monitor, &run.def).await.map_err(refused)?;
-    live::set_memory(&monitor, &run.def).await.map_err(refused)?;
+    live::set_passwords(&monitor, &run.def).await?;
+    live::set_memory(&monitor, &run.def).await?;
     if !options.paused {
-        monitor.execute(&crate::qmp::commands::Cont {}).await.map_err(refused)?;
+        monitor.execute(&crate::qmp::commands::Cont {}).await?;
     }
     Ok(Guest {
         id: run.id,
