@@ -24,12 +24,17 @@ use crate::qmp::Monitor;
 use super::event::Event;
 use super::guest::{Guest, Happening};
 use super::handle::{Domain, Request};
+use super::recover;
 use super::state::State;
 use super::status::{ProcessId, Status};
 use super::view::DomainView;
 
 /// After QEMU's end its last events are in our socket already; reading them takes no longer than this.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// A lost monitor is looked for after this long at first, and at last so often.
+pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// The state of one domain, owned by its task.
 #[derive(Debug)]
@@ -113,14 +118,38 @@ impl Actor {
         if timeout(LAST_WORDS, &mut guest.death).await.is_ok() {
             return self.finish_death().await;
         }
-        match Monitor::connect(&guest.folders.monitor, process::MONITOR_DEADLINE).await {
-            Ok((monitor, events)) => {
-                tracing::warn!(domain = %self.name, "monitor connection was lost and is open again");
-                guest.monitor = Some(monitor);
-                guest.events = Some(events);
+        tracing::error!(domain = %self.name, "monitor is lost: until it answers again the guest can only be destroyed");
+        self.retry_monitor(FIRST_RETRY);
+    }
+
+    /// Tries to reach a lost monitor again after `delay`, then after longer ones.
+    pub(super) fn retry_monitor(&self, delay: Duration) {
+        let domain = self.domain.clone();
+        let id = self.guest.as_ref().map(|guest| guest.id);
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            if domain.view().id == id
+                && let Err(e) = domain.ask(move |actor| Box::pin(actor.find_monitor(delay))).await
+            {
+                tracing::debug!(uuid = %domain.uuid(), error = %e, "domain is gone");
             }
-            Err(e) => tracing::error!(domain = %self.name, error = %e, "monitor is lost: the guest can only be destroyed"),
+        });
+    }
+
+    async fn find_monitor(&mut self, delay: Duration) -> error::Result<()> {
+        let Some(guest) = self.guest.as_mut().filter(|guest| guest.monitor.is_none()) else { return Ok(()) };
+        match recover::reconnect(guest).await {
+            Ok(status) => {
+                tracing::warn!(domain = %self.name, "monitor answers again");
+                self.reconcile(&status).await?;
+                self.publish();
+            }
+            Err(e) => {
+                tracing::debug!(domain = %self.name, error = %e, "monitor does not answer");
+                self.retry_monitor((delay * 2).min(LAST_RETRY));
+            }
         }
+        Ok(())
     }
 
     async fn on_death(&mut self) {

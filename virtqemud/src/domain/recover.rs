@@ -24,7 +24,7 @@ use crate::process::live;
 use crate::qmp::Monitor;
 use crate::qmp::commands::QueryStatus;
 
-use super::actor::Actor;
+use super::actor::{Actor, FIRST_RETRY};
 use super::guest::{Guest, RunFolders};
 use super::handle::Domain;
 use super::lifecycle::{StartOptions, end_process};
@@ -162,7 +162,10 @@ impl Actor {
         self.driver.hold();
         match reconnected {
             Ok(status) => self.reconcile(&status).await?,
-            Err(e) => tracing::error!(domain = %self.name, error = %e, "monitor does not answer: the guest can only be destroyed"),
+            Err(e) => {
+                tracing::error!(domain = %self.name, error = %e, "monitor does not answer: until it does the guest can only be destroyed");
+                self.retry_monitor(FIRST_RETRY);
+            }
         }
         tracing::info!(domain = %self.name, id, "guest found again");
         self.publish();
@@ -170,7 +173,7 @@ impl Actor {
     }
 
     /// What QEMU says now against what the document said.
-    async fn reconcile(&mut self, status: &str) -> error::Result<()> {
+    pub(super) async fn reconcile(&mut self, status: &str) -> error::Result<()> {
         match status {
             "shutdown" => {
                 // It powered off while nobody listened.
@@ -193,7 +196,7 @@ impl Actor {
 }
 
 /// Connects to the monitor and asks for the run state and what may have changed.
-async fn reconnect(guest: &mut Guest) -> error::Result<String> {
+pub(super) async fn reconnect(guest: &mut Guest) -> error::Result<String> {
     let path = guest.folders.monitor.clone();
     let failed = super::lifecycle::refused;
     let (monitor, events) = Monitor::connect(&path, RECONNECT_DEADLINE).await.map_err(failed)?;

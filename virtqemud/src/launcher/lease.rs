@@ -7,6 +7,9 @@ use rpc::blocking::BlockingConnection;
 
 use super::message::Lease;
 
+/// The lock daemon makes the resource's file.
+const AUTOCREATE: u32 = 2;
+
 /// Registers `pid`, which must be the calling process, takes the locks, restricts the connection and returns it: the
 /// locks live as long as it is open.
 ///
@@ -22,6 +25,11 @@ pub(super) fn acquire(lease: &Lease, pid: i32) -> error::Result<OwnedFd> {
     };
     let () = connection.call(lock::PROGRAM, proc::REGISTER, &lock::RegisterArgs { owner, flags: 0 })?;
     for resource in &lease.resources {
+        // Spaces of our own making are made when they are first needed; making one again is fine.
+        if resource.flags & AUTOCREATE != 0 {
+            let args = lock::CreateLockSpaceArgs { path: resource.space.clone() };
+            let () = connection.call(lock::PROGRAM, proc::CREATE_LOCKSPACE, &args)?;
+        }
         let args = lock::AcquireResourceArgs {
             path: resource.space.clone(),
             name: resource.name.clone(),

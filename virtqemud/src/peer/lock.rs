@@ -35,16 +35,6 @@ pub async fn release(lease: &Lease, pid: i32) -> error::Result<()> {
     Ok(())
 }
 
-/// Makes a lock space known; that it is there is fine.
-///
-/// # Errors
-/// What virtlockd answers.
-pub async fn create_space(socket: &std::path::Path, folder: &std::path::Path) -> error::Result<()> {
-    let connection = ClientConnection::connect(socket).await?;
-    let args = lock::CreateLockSpaceArgs { path: folder.display().to_string() };
-    connection.call(lock::PROGRAM, proc::CREATE_LOCKSPACE, &args).await
-}
-
 async fn release_one(connection: &ClientConnection, resource: &Resource) -> error::Result<()> {
     // AUTOCREATE belongs to taking; releasing accepts no flags.
     let args = lock::ReleaseResourceArgs { path: resource.space.clone(), name: resource.name.clone(), flags: 0 };

@@ -18,6 +18,7 @@ pub mod live;
 pub mod log;
 mod network;
 pub mod ownership;
+mod served;
 pub mod start;
 pub mod status;
 pub mod stop;

@@ -30,7 +30,7 @@ use crate::settings::StdioHandler;
 use super::log::RunLog;
 use super::ownership::{self, Owner};
 use super::stop::{self, Remains};
-use super::{MONITOR_DEADLINE, chain, display, folder, images, lease, live, network, status};
+use super::{MONITOR_DEADLINE, chain, display, folder, images, lease, live, network, served, status};
 
 /// First number of the descriptors that QEMU gets beside its standard streams.
 const FIRST_FD: i32 = 3;
@@ -103,6 +103,7 @@ pub async fn start(driver: &Arc<Driver>, domain: &Domain, stored: &DomainDef, op
 }
 
 async fn steps(driver: &Arc<Driver>, domain: &Domain, run: &mut Run, capability: &Capability, options: StartOptions) -> error::Result<Guest> {
+    served::check(&run.def)?;
     chain::complete(&mut run.def).await?;
     command::prepare(&mut run.def, capability)?;
     live::complete(&mut run.def, &run.folders, &driver.settings);

@@ -253,6 +253,8 @@ async fn read_lines(shared: &Shared, mut handle: impl FnMut(&[u8]) -> Result<(),
         if let Err(e) = shared.stream.readable().await {
             return format!("unable to read from monitor: {e}");
         }
+        // A peer that always has more to say must not keep this thread from whoever waits for what it said.
+        tokio::task::coop::consume_budget().await;
         let filled = buffer.len();
         buffer.resize(filled + READ_CHUNK, 0);
         let result = shared.stream.try_read(&mut buffer[filled..]);
