@@ -76,6 +76,16 @@ impl Daemon {
         self.dir.path().join("root").join(path)
     }
 
+    /// Where definitions are.
+    pub fn config_folder(&self) -> PathBuf {
+        self.root(if nix::unistd::geteuid().is_root() { "etc/libvirt/storage" } else { "config/libvirt/storage" })
+    }
+
+    /// Sends the daemon a signal.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        host::Pid::open(self.child.id() as i32).unwrap().signal(signal).unwrap();
+    }
+
     /// A path for pools and files of the test.
     pub fn path(&self, name: &str) -> String {
         self.dir.path().join("pools").join(name).to_str().unwrap().to_owned()
