@@ -174,7 +174,12 @@ impl Shared {
 
     /// Last packet of the stream; the client's table forgets it.
     fn leave(&self, packet: Option<Packet>) {
-        let was = std::mem::replace(&mut self.lock().state, State::Gone);
+        let mut inner = self.lock();
+        let was = std::mem::replace(&mut inner.state, State::Gone);
+        // what nobody takes any more must not keep the client from being read
+        inner.items.clear();
+        inner.bytes = 0;
+        drop(inner);
         let Some(client) = self.client.upgrade() else { return };
         if matches!(was, State::Live | State::Finished) {
             client.forget_stream(self.call.serial);
