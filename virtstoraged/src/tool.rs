@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -157,6 +158,14 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
 /// # Errors
 /// As [`ImageTool::run`].
 pub(crate) fn run_blocking(program: &str, arguments: &[String], limit: Duration) -> Result<()> {
+    capture(program, arguments, limit, &[]).map(drop)
+}
+
+/// As [`run_blocking`], for a program whose output counts; `fine` are exit statuses besides 0 that are no failure.
+///
+/// # Errors
+/// As [`ImageTool::run`].
+pub(crate) fn capture(program: &str, arguments: &[String], limit: Duration, fine: &[i32]) -> Result<String> {
     let path = find(program)?;
     let shown = format!("{} {}", path.display(), arguments.join(" "));
     let fail = |detail: String| Error::new(Domain::None, Code::InternalError, detail);
@@ -165,10 +174,11 @@ pub(crate) fn run_blocking(program: &str, arguments: &[String], limit: Duration)
         .args(arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(system)?;
+    let (output, error) = (drain(child.stdout.take()), drain(child.stderr.take()));
     let pid = host::Pid::open(i32::try_from(child.id()).unwrap_or(0)).map_err(system)?;
     let mut fds = [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&pid), nix::poll::PollFlags::POLLIN)];
     let wait = nix::poll::PollTimeout::try_from(limit).unwrap_or(nix::poll::PollTimeout::MAX);
@@ -177,13 +187,25 @@ pub(crate) fn run_blocking(program: &str, arguments: &[String], limit: Duration)
         let _ = child.wait();
         return Err(fail(format!("Child process ({shown}) did not end within {} seconds", limit.as_secs())));
     }
-    let output = child.wait_with_output().map_err(system)?;
-    match output.status.code() {
-        Some(0) => Ok(()),
-        Some(status) => {
-            let text = String::from_utf8_lossy(&output.stderr[..output.stderr.len().min(ERROR_MAX)]).into_owned();
-            Err(fail(format!("Child process ({shown}) unexpected exit status {status}: {text}")))
-        }
-        None => Err(fail(format!("Child process ({shown}) unexpected {}", output.status))),
+    let status = child.wait().map_err(system)?;
+    let text = |reader: Reader| reader.map(|r| r.join().unwrap_or_default()).unwrap_or_default();
+    match status.code() {
+        Some(code) if code == 0 || fine.contains(&code) => Ok(text(output)),
+        Some(code) => Err(fail(format!("Child process ({shown}) unexpected exit status {code}: {}", text(error)))),
+        None => Err(fail(format!("Child process ({shown}) unexpected {status}"))),
     }
+}
+
+type Reader = Option<std::thread::JoinHandle<String>>;
+
+/// Reads what a program prints, so that it never waits for us; what is beyond the limit is dropped.
+fn drain<R: Read + Send + 'static>(source: Option<R>) -> Reader {
+    source.map(|mut source| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = source.by_ref().take(ERROR_MAX as u64).read_to_end(&mut bytes);
+            let _ = std::io::copy(&mut source, &mut std::io::sink());
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    })
 }

@@ -6,11 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use conf::pool::PoolDef;
-use error::{Code, Domain, Error, Result, check_flags};
+use error::{Domain, Error, Result, check_flags};
 use nix::unistd::{Gid, Uid, fchown};
-use protocol::constants::{VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, VIR_STORAGE_POOL_BUILD_OVERWRITE};
 
-use super::{Backend, Scan};
+use super::{Backend, Scan, file_system};
 use crate::folder::Folder;
 use crate::scan;
 
@@ -25,11 +24,8 @@ impl Backend for Directory {
     }
 
     fn build(&self, def: &PoolDef, flags: u32) -> Result<()> {
-        let formatting = VIR_STORAGE_POOL_BUILD_OVERWRITE | VIR_STORAGE_POOL_BUILD_NO_OVERWRITE;
-        check_flags(Domain::Storage, "virStorageBackendFileSystemBuild", flags, formatting)?;
-        if flags & formatting != 0 {
-            let detail = format!("No source device specified when formatting pool '{}'", def.name);
-            return Err(Error::new(Domain::Storage, Code::OperationInvalid, detail));
+        if file_system::wants_formatting(flags)? {
+            return file_system::format(def, flags);
         }
         make(def)
     }

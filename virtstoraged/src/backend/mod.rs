@@ -4,12 +4,14 @@
 //! |---|---|---|
 //! | `directory` | dir, fs, netfs | volumes are the files of a directory |
 //! | `mount` | fs, netfs | mounts that directory at start |
+//! | `file_system` | fs | formats the device to be mounted |
 //! | `absent` | logical, disk, iscsi-direct, rbd | defined and printed, but not started by this version |
 //!
 //! Everything here blocks and runs on a blocking thread.
 
 mod absent;
 mod directory;
+mod file_system;
 mod mount;
 
 use conf::pool::{Permissions, PoolDef, PoolType};

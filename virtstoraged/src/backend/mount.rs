@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use conf::pool::{PoolDef, PoolType};
-use error::{Code, Domain, Error, Result, check_flags};
-use protocol::constants::{VIR_STORAGE_POOL_BUILD_NO_OVERWRITE, VIR_STORAGE_POOL_BUILD_OVERWRITE};
+use error::Result;
 
 use super::directory::{self, Directory};
-use super::{Backend, Scan};
+use super::{Backend, Scan, file_system};
 use crate::tool;
 
 /// How long a mount may take; a server that does not answer must not hold the pool for ever.
@@ -21,14 +20,9 @@ impl Backend for Mount {
     }
 
     fn build(&self, def: &PoolDef, flags: u32) -> Result<()> {
-        let formatting = VIR_STORAGE_POOL_BUILD_OVERWRITE | VIR_STORAGE_POOL_BUILD_NO_OVERWRITE;
-        check_flags(Domain::Storage, "virStorageBackendFileSystemBuild", flags, formatting)?;
+        let formatting = file_system::wants_formatting(flags)?;
         directory::make(def)?;
-        if flags & formatting != 0 {
-            let detail = "formatting the source device of a pool is not supported";
-            return Err(Error::new(Domain::Storage, Code::NoSupport, detail));
-        }
-        Ok(())
+        if formatting { file_system::format(def, flags) } else { Ok(()) }
     }
 
     fn start(&self, def: &PoolDef) -> Result<()> {

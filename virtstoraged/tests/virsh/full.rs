@@ -30,7 +30,7 @@ fn a_full_disk_leaves_nothing_half_made() {
     // an upload that does not fit reports it and the volume stays usable
     daemon.virsh(&["vol-create-as", "p", "thin", "64M", "--allocation", "0"]);
     let source = daemon.path("source");
-    std::fs::write(&source, vec![1u8; 8 << 20]).unwrap();
+    std::fs::write(&source, vec![1u8; 32 << 20]).unwrap();
     let refusal = daemon.refused(&["vol-upload", "thin", &source, "p"]);
     assert!(refusal.contains("No space left on device"), "{refusal}");
     daemon.virsh(&["vol-delete", "thin", "p"]);
@@ -39,10 +39,10 @@ fn a_full_disk_leaves_nothing_half_made() {
 
 #[test]
 fn a_file_system_pool_is_mounted_and_unmounted() {
-    if !is_root() || !has("unshare") || !has("mke2fs") || !has("losetup") {
+    if !is_root() || !has("unshare") || !has("mkfs.ext2") || !has("blkid") || !has("losetup") {
         return;
     }
-    let prepare = "D=$(dirname $LOG); truncate -s 16M $D/disk; mke2fs -q -F $D/disk; exec unshare -m";
+    let prepare = "D=$(dirname $LOG); truncate -s 16M $D/disk; exec unshare -m";
     let Some(daemon) = Daemon::start_under(prepare) else { return };
     let disk = daemon.path("../disk");
     let device = std::process::Command::new("losetup").args(["-f", "--show", &disk]).output().unwrap();
@@ -64,7 +64,10 @@ fn a_file_system_pool_is_mounted_and_unmounted() {
             &daemon.path("f"),
         ];
         daemon.virsh(&define);
-        daemon.virsh(&["pool-build", "f"]);
+        daemon.virsh(&["pool-build", "f", "--no-overwrite"]);
+        let again = daemon.refused(&["pool-build", "f", "--no-overwrite"]);
+        assert_eq!(again, format!("Storage pool already built: Device '{device}' already formatted using 'ext2'"));
+        daemon.virsh(&["pool-build", "f", "--overwrite"]);
         daemon.virsh(&["pool-start", "f"]);
         let info = daemon.virsh(&["pool-info", "f", "--bytes"]);
         assert!(info.lines().any(|line| line.starts_with("Capacity:") && line.trim_end().len() < 30), "{info}");

@@ -86,6 +86,11 @@ impl PoolType {
         matches!(self, PoolType::Fs | PoolType::Netfs)
     }
 
+    /// Whether building the pool can make a file system on its device.
+    pub fn formats_device(self) -> bool {
+        self == PoolType::Fs
+    }
+
     /// Whether volumes are files in a directory.
     pub fn holds_files(self) -> bool {
         matches!(self, PoolType::Dir | PoolType::Fs | PoolType::Netfs | PoolType::Vstorage)
