@@ -7,10 +7,9 @@ use conf::domain::device::chardev::SerialModel;
 use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::info::{Address, DeviceInfo};
 use conf::domain::device::tpm::TpmModel;
-use error::Result;
+use error::{Code, Domain, Error, Result};
 
 use super::{iterate, machine};
-use super::pci::xml_error;
 
 /// Where libvirt begins for each kind of device; further ones follow in steps of 0x1000.
 const NETWORK: u64 = 0x1000;
@@ -28,7 +27,7 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
         if let Some(Address::SpaprVio(Some(register))) = &info.address
             && !taken.insert(*register)
         {
-            return Err(xml_error(format!("spapr-vio address {register:#x} already in use")));
+            return Err(Error::new(Domain::Qemu, Code::XmlError, format!("spapr-vio address {register:#x} already in use")));
         }
         Ok(())
     })?;

@@ -60,7 +60,7 @@ impl Hub {
 
     fn index(&self, port: u32, address: &UsbAddress) -> Result<usize> {
         (port as usize).checked_sub(1).filter(|p| *p < self.taken.len()).ok_or_else(|| {
-            xml_error(format!("port {port} out of range in USB address bus: {} port: {}", address.bus, text(&address.port)))
+            xml_error(format!("requested USB port {} not present on USB bus {}", text(&address.port), address.bus))
         })
     }
 }

@@ -23,16 +23,28 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
         if let Some(uid) = at.zpci.uid
             && !uids.insert(uid)
         {
-            return Err(xml_error(format!("zPCI uid 0x{uid:04x} is already reserved")));
+            // libvirt prints the number in octal
+            return Err(internal(format!("zPCI uid {uid:o} is already reserved")));
         }
         if let Some(fid) = at.zpci.fid
             && !fids.insert(fid)
         {
-            return Err(xml_error(format!("zPCI fid 0x{fid:08x} is already reserved")));
+            return Err(internal(format!("zPCI fid {fid:o} is already reserved")));
         }
         Ok(())
     })?;
+    // what a document half says is completed before what it leaves open
+    for half in [true, false] {
+        complete(def, half, &mut uids, &mut fids)?;
+    }
+    Ok(())
+}
+
+fn complete(def: &mut DomainDef, half: bool, uids: &mut BTreeSet<u32>, fids: &mut BTreeSet<u32>) -> Result<()> {
     each(def, |at| {
+        if half && at.zpci.uid.is_none() && at.zpci.fid.is_none() {
+            return Ok(());
+        }
         if at.zpci.uid.is_none() {
             let free = (1..=UID_MAX).find(|n| !uids.contains(n)).ok_or_else(|| internal("There is no more free zPCI uid"))?;
             uids.insert(free);

@@ -7,7 +7,7 @@ use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::graphics::Graphics;
 use conf::domain::device::hostdev::{HostdevSource, MdevModel};
 use conf::domain::device::info::DeviceInfo;
-use conf::domain::device::interface::{InterfaceKind, InterfaceSource, NetBackend};
+use conf::domain::device::interface::{InterfaceKind, InterfaceSource};
 use conf::domain::device::iommu::IommuModel;
 use conf::domain::device::memory::MemoryAccess;
 use conf::domain::device::panic::PanicModel;
@@ -209,7 +209,7 @@ fn launch_security(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
 fn interfaces(def: &DomainDef) -> Result<()> {
     for interface in &def.devices.interfaces {
         let vhost_user = interface.kind == InterfaceKind::VhostUser;
-        if vhost_user && interface.backend.kind == Some(NetBackend::Passt) && !shared_memory(def) {
+        if vhost_user && !shared_memory(def) {
             return Err(unsupported("'interface' requires shared memory"));
         }
         if let InterfaceSource::Direct { .. } = &interface.source

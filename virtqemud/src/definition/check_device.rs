@@ -2,7 +2,7 @@
 
 use conf::domain::DomainDef;
 use conf::domain::device::chardev::Chardev;
-use conf::domain::device::console::ConsoleType;
+use conf::domain::device::console::{ConsoleType, SerialType};
 use conf::domain::device::controller::ControllerKind;
 use conf::domain::device::crypto::CryptoBackend;
 use conf::domain::device::filesystem::FilesystemDriver;
@@ -67,6 +67,20 @@ fn interfaces(def: &DomainDef) -> Result<()> {
 
 fn characters(def: &DomainDef) -> Result<()> {
     let d = &def.devices;
+    for serial in &d.serials {
+        let needed = match serial.target {
+            Some(SerialType::Isa | SerialType::IsaDebug) => AddressKind::Isa,
+            Some(SerialType::Usb) => AddressKind::Usb,
+            Some(SerialType::Pci) => AddressKind::Pci,
+            Some(SerialType::SpaprVio) => AddressKind::SpaprVio,
+            _ => continue,
+        };
+        if let (Some(address), Some(target)) = (&serial.info.address, serial.target)
+            && address.kind() != needed
+        {
+            return Err(unsupported(format!("Target type '{target}' requires address type '{needed}'")));
+        }
+    }
     let spice = d.graphics.iter().any(|g| g.kind() == GraphicsKind::Spice);
     let sources = d.serials.iter().map(|s| &s.source).chain(d.parallels.iter().map(|s| &s.source));
     let mut sources = sources.chain(d.consoles.iter().map(|s| &s.source)).chain(d.channels.iter().map(|s| &s.source));

@@ -70,7 +70,7 @@ fn settle_serials(def: &mut DomainDef) {
         };
         // old documents say isa-serial on machines that have no ISA
         let given = serial.target.filter(|t| *t != SerialType::Isa || x86 || by_machine.is_none());
-        serial.target = given.or(by_address).or(by_machine);
+        serial.target = given.or(by_machine).or(by_address);
         let model = match serial.target {
             Some(SerialType::Isa) => Some(SerialModel::Isa),
             Some(SerialType::Usb) => Some(SerialModel::Usb),

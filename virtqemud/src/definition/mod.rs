@@ -145,7 +145,7 @@ fn identify(def: &mut DomainDef, facts: &Facts<'_>) {
         *id = *uuid::Uuid::new_v4().as_bytes();
         *generate = false;
     }
-    for interface in def.devices.interfaces.iter_mut().filter(|i| i.mac_generated && i.mac == conf::Mac::default()) {
+    for interface in def.devices.interfaces.iter_mut().filter(|i| i.mac == conf::Mac::default()) {
         let random = uuid::Uuid::new_v4();
         let [a, b, c, ..] = *random.as_bytes();
         interface.mac = conf::Mac([0x52, 0x54, 0, a, b, c]);

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use error::Result;
+use xml::Vocabulary;
 
 use super::DomainDef;
 use super::device::chardev::ChardevSource;
 use super::device::console::ChannelTarget;
 use super::device::controller::{ControllerDef, ControllerKind, ControllerModel};
-use super::device::disk::{DiskBus, DiskDevice, Sgio};
+use super::device::disk::{DiskBus, DiskDevice, Sgio, StartupPolicy};
 use super::device::memory::MemoryModel;
 use super::device::hostdev::{HostdevSource, MdevModel};
 use super::device::info::{Address, AddressKind, DeviceInfo};
@@ -95,6 +96,35 @@ impl DomainDef {
                     return Err(unsupported("disk device='lun' is only valid for block type disk source"));
                 }
             }
+            let bus = disk.bus.map_or("", Vocabulary::word);
+            if disk.device == DiskDevice::Floppy && disk.bus != Some(DiskBus::Fdc) {
+                return Err(internal(format!("Invalid bus type '{bus}' for floppy disk")));
+            }
+            if disk.device != DiskDevice::Floppy && disk.bus == Some(DiskBus::Fdc) {
+                return Err(internal(format!("Invalid bus type '{bus}' for disk")));
+            }
+            if disk.bus != Some(DiskBus::Virtio) {
+                if disk.driver.queues.is_some() {
+                    return Err(unsupported("queues attribute in disk driver element is only supported for virtio bus"));
+                }
+                if disk.driver.event_idx.is_some() {
+                    return Err(unsupported("disk event_idx mode supported only for virtio bus"));
+                }
+                if disk.driver.ioeventfd.is_some() {
+                    return Err(unsupported("disk ioeventfd mode supported only for virtio bus"));
+                }
+            }
+            if let Some(policy) = disk.startup_policy {
+                if disk.source.kind == SourceKind::Network {
+                    return Err(xml_error(format!("disk startupPolicy '{policy}' is not allowed for disk of 'network' type")));
+                }
+                if policy == StartupPolicy::Requisite && !disk.is_removable() {
+                    return Err(xml_error(format!("disk startupPolicy '{policy}' is allowed only for cdrom or floppy")));
+                }
+            }
+            if disk.removable.is_some() && !matches!(disk.bus, Some(DiskBus::Usb | DiskBus::Scsi)) {
+                return Err(xml_error("removable is only valid for usb or scsi disks"));
+            }
             if disk.rawio.is_some() && disk.device != DiskDevice::Lun {
                 return Err(xml_error("rawio can be used only with device='lun'"));
             }
@@ -157,6 +187,10 @@ impl DomainDef {
 
     fn validate_inputs(&self) -> Result<()> {
         let ps2_off = self.features.ps2 == Some(false);
+        let usb = |i: &&super::device::input::InputDef| i.bus == Some(InputBus::Usb);
+        if self.devices.inputs.iter().filter(usb).filter_map(|i| i.info.address.as_ref()).any(|a| a.kind() != AddressKind::Usb) {
+            return Err(xml_error("Invalid address for a USB device"));
+        }
         for input in &self.devices.inputs {
             if ps2_off && input.bus == Some(InputBus::Ps2) {
                 return Err(unsupported("ps2 bus inputs require the ps2 feature not to be disabled"));

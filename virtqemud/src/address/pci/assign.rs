@@ -224,6 +224,9 @@ fn assign_slots(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
     for crypto in &mut d.cryptos {
         give(&mut crypto.info, wishes.crypto())?;
     }
+    if let Some(pstore) = &mut d.pstore {
+        give(&mut pstore.info, PCI)?;
+    }
     if let Some(iommu) = &mut d.iommu {
         give(&mut iommu.info, wishes.iommu(iommu.model))?;
     }

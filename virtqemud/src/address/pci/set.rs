@@ -63,7 +63,7 @@ impl AddressSet {
 
     fn next(&mut self, wanted: Connect, function: Option<u32>) -> Result<PciAddress> {
         if self.buses.is_empty() {
-            return Err(internal("No PCI buses available"));
+            return Err(xml_error("No PCI buses available"));
         }
         for (number, bus) in self.buses.iter().enumerate() {
             if fits(bus.offers, wanted, false).is_ok()

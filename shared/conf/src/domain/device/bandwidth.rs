@@ -21,12 +21,7 @@ pub struct Bandwidth {
 
 impl Rate {
     fn parse(node: Node<'_>) -> Result<Self> {
-        let number = |name: &str| match node.attr(name) {
-            None => Ok(None),
-            Some(text) => xml::parse_u64(text, 10).map(Some).ok_or_else(|| {
-                Error::new(Domain::None, Code::ConfigUnsupported, format!("could not convert bandwidth {name} value '{text}'"))
-            }),
-        };
+        let number = |name: &str| node.u64(name);
         let rate = Self { average: number("average")?, peak: number("peak")?, floor: number("floor")?, burst: number("burst")? };
         if rate.average.is_none() && rate.floor.is_none() {
             return Err(Error::new(Domain::None, Code::XmlDetail, "Missing mandatory average or floor attributes"));

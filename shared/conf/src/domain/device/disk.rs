@@ -402,7 +402,8 @@ impl DiskDef {
 
     /// What follows from the element itself.
     fn settle(&mut self) {
-        if self.bus != Some(DiskBus::Usb) {
+        // accepted on SCSI, where QEMU has no such property
+        if self.bus == Some(DiskBus::Scsi) {
             self.removable = None;
         }
         // an empty drive is a drive for files

@@ -319,7 +319,7 @@ impl Address {
             AddressKind::Ccid => Self::Ccid(CcidAddress { controller: number("controller")?, slot: number("slot")? }),
             AddressKind::Usb => Self::Usb(UsbAddress::parse(node)?),
             AddressKind::SpaprVio => Self::SpaprVio(u64_hex(node, "reg")?),
-            AddressKind::VirtioS390 => Self::VirtioS390,
+            AddressKind::VirtioS390 => return Err(xml_error("virtio-s390 bus doesn't have an address")),
             AddressKind::Ccw => Self::Ccw(CcwAddress::parse(node)?),
             AddressKind::VirtioMmio => Self::VirtioMmio,
             AddressKind::Isa => Self::Isa(IsaAddress { iobase: node.u32_base("iobase", 16)?, irq: node.u32_base("irq", 16)? }),

@@ -1,8 +1,8 @@
 //! Network interfaces.
 
-use error::Result;
+use error::{Code, Domain, Error, Result};
 use xml::text_enum;
-use xml::{Node, Writer};
+use xml::{Node, Vocabulary, Writer};
 
 use crate::FormatFlags;
 use crate::Mac;
@@ -297,7 +297,7 @@ impl InterfaceSource {
     fn parse(node: Node<'_>, kind: InterfaceKind) -> Result<Self> {
         let source = node.child("source");
         let attr = |name: &str| source.and_then(|s| s.non_empty(name));
-        let wants_source = matches!(kind, InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Hostdev
+        let wants_source = matches!(kind, InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct
             | InterfaceKind::Internal | InterfaceKind::Vdpa);
         if wants_source && source.is_none() {
             return Err(xml_error(format!("interface type='{kind}' requires a 'source' element")));
@@ -328,7 +328,9 @@ impl InterfaceSource {
             },
             InterfaceKind::Server | InterfaceKind::Client | InterfaceKind::Mcast | InterfaceKind::Udp => {
                 let missing = |name: &str| xml_error(format!("No <source> '{name}' attribute specified with socket interface"));
-                let port = source.map(|s| s.u32("port")).transpose()?.flatten().ok_or_else(|| missing("port"))?;
+                let Some(source) = source else { return Err(missing("port")) };
+                let port = source.i32("port")?.ok_or_else(|| xml::missing_attribute(source, "port"))?.cast_unsigned();
+                let source = Some(source);
                 let address = attr("address");
                 if address.is_none() && kind != InterfaceKind::Server {
                     return Err(missing("address"));
@@ -360,7 +362,7 @@ impl InterfaceSource {
         if need("type")? != "unix" {
             return Err(unsupported(format!("Type='{}' unsupported for <interface type='vhostuser'>", need("type")?)));
         }
-        let (path, mode) = (need("path")?, need("mode")?);
+        let (path, mode) = (need("path")?, source.and_then(|s| s.non_empty("mode")).unwrap_or_else(|| "client".to_owned()));
         let listen = match mode.as_str() {
             "server" => true,
             "client" => false,
@@ -376,7 +378,8 @@ impl InterfaceSource {
     }
 
     fn parse_hostdev(node: Node<'_>) -> Result<Self> {
-        let address = node.path(&["source", "address"]).ok_or_else(|| xml_error("Missing <address> element in hostdev interface source"))?;
+        let missing = || unsupported("unknown host device source address type '(null)'");
+        let address = node.path(&["source", "address"]).ok_or_else(missing)?;
         let host = match address.attr("type") {
             Some("usb") => HostAddress::Usb(UsbAddress::parse(address)?),
             Some("pci") => HostAddress::Pci(PciAddress::parse(address)?),
@@ -502,7 +505,10 @@ impl InterfaceDef {
         let script = node.child("script");
         let source_node = node.child("source");
         let child_text = |parent: &str, attr: &str| node.child(parent).and_then(|n| n.string(attr));
-        let link = node.child("link").map(|l| l.word("state")).transpose()?.flatten();
+        let link = match node.child("link").and_then(|l| l.attr("state")) {
+            None => None,
+            Some(word) => Some(LinkState::from_word(word).ok_or_else(|| unsupported(format!("unknown interface link state '{word}'")))?),
+        };
         let ips = |node: Node<'_>| node.children("ip").map(GuestIp::parse).collect::<Result<Vec<_>>>();
         let routes = |node: Node<'_>| node.children("route").map(Route::parse).collect::<Result<Vec<_>>>();
         let model = parse_model(node)?;
@@ -536,10 +542,10 @@ impl InterfaceDef {
                 xml::parse_u64(&s.text(), 10).ok_or_else(|| xml_error("sndbuf must be a positive integer"))
             }).transpose()?,
             link,
-            mtu: node.child("mtu").map(|m| m.u32("size")).transpose()?.flatten(),
+            mtu: node.child("mtu").map(|m| m.u32("size")).transpose().map_err(|_| xml_error("malformed mtu size"))?.flatten(),
             coalesce: match node.path(&["coalesce", "rx", "frames"]) {
                 None => None,
-                Some(frames) => Some(Coalesce { rx_max_coalesced_frames: frames.u32("max")? }),
+                Some(frames) => Some(Coalesce { rx_max_coalesced_frames: frames.u32("max")?.filter(|m| *m > 0) }),
             },
             teaming: node.child("teaming").map(Teaming::parse).transpose()?,
             port_isolated: node.child("port").map(|p| p.yes_no("isolated")).transpose()?.flatten(),
@@ -623,7 +629,7 @@ impl InterfaceDef {
 fn parse_model(node: Node<'_>) -> Result<Option<String>> {
     let Some(model) = node.child("model").and_then(|m| m.non_empty("type")) else { return Ok(None) };
     let plain = model.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-    if plain { Ok(Some(model)) } else { Err(xml_error("Model name contains invalid characters")) }
+    if plain { Ok(Some(model)) } else { Err(Error::new(Domain::Domain, Code::InvalidArg, "Model name contains invalid characters")) }
 }
 
 impl ActualInterface {

@@ -1,6 +1,6 @@
 //! The network part of a disk source: hosts, credentials and what single protocols add.
 
-use error::Result;
+use error::{Code, Domain, Error, Result};
 use xml::{Node, Vocabulary, Writer};
 
 use super::source::{Auth, AuthKind, NetworkHost, Protocol, Reconnect, Reservations, SecretRef, SshSource, StorageSource, Transport};
@@ -16,8 +16,7 @@ impl NetworkHost {
     fn parse(node: Node<'_>) -> Result<Self> {
         let transport = match node.attr("transport") {
             None => Transport::Tcp,
-            Some(word) => Transport::from_word(word)
-                .ok_or_else(|| unsupported(format!("unknown protocol transport type '{word}'")))?,
+            Some(_) => node.required_word("transport")?,
         };
         let (name, socket) = (node.string("name"), node.string("socket"));
         match (transport, &socket) {
@@ -32,8 +31,11 @@ impl NetworkHost {
         }
         let port = match node.attr("port") {
             None => None,
-            Some(text) => Some(xml::parse_u64(text, 10).and_then(|n| u16::try_from(n).ok()).map(u32::from)
-                .ok_or_else(|| xml_error(format!("failed to parse port number '{text}'")))?),
+            Some(text) => {
+                let number = xml::parse_u64(text, 10).ok_or_else(|| xml_error(format!("failed to parse port number '{text}'")))?;
+                let out = || Error::new(Domain::None, Code::InvalidArg, format!("port '{text}' out of range"));
+                Some(u16::try_from(number).map(u32::from).map_err(|_| out())?)
+            }
         };
         Ok(Self { transport, name: name.filter(|_| transport != Transport::Unix), port: port.filter(|_| transport != Transport::Unix), socket })
     }
@@ -56,12 +58,17 @@ impl NetworkHost {
 impl Auth {
     /// Reads `<auth>`.
     pub fn parse(node: Node<'_>) -> Result<Self> {
-        let username = node.string("username").ok_or_else(|| xml_error("missing username for auth"))?;
+        let storage = |text: &str| Error::new(Domain::Storage, Code::XmlError, text);
+        let username = node.string("username").ok_or_else(|| storage("missing username for auth"))?;
         let kind = match node.attr("type") {
             None => None,
             Some(word) => Some(AuthKind::from_word(word).ok_or_else(|| unsupported(format!("unknown auth type '{word}'")))?),
         };
-        let secret = node.child("secret").ok_or_else(|| xml_error("Missing <secret> element in auth"))?;
+        let secret = node.child("secret").ok_or_else(|| storage("Missing <secret> element in auth"))?;
+        const TYPES: [&str; 6] = ["none", "volume", "ceph", "iscsi", "tls", "vtpm"];
+        if let Some(word) = secret.attr("type").filter(|t| !TYPES.contains(t)) {
+            return Err(unsupported(format!("unknown secret type '{word}'")));
+        }
         Ok(Self { username, kind, secret_type: secret.string("type"), secret: SecretRef::parse(secret)? })
     }
 
@@ -140,7 +147,7 @@ impl StorageSource {
         let protocol: Protocol = match node.attr("protocol") {
             None if node.attributes().next().is_none() => return Ok(()),
             None => return Err(xml_error("missing network source protocol type")),
-            Some(word) => Protocol::from_word(word).ok_or_else(|| xml_error(format!("unknown protocol type '{word}'")))?,
+            Some(_) => node.required_word("protocol")?,
         };
         self.protocol = Some(protocol);
         let name = node.string("name");

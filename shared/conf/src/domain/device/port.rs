@@ -2,7 +2,7 @@
 
 use error::{Code, Domain, Error, Result};
 use xml::text_enum;
-use xml::{Node, Writer};
+use xml::{Node, Vocabulary, Writer};
 
 use crate::domain::fault::{unsupported, xml_error};
 
@@ -65,8 +65,15 @@ impl VirtualPort {
     /// # Errors
     /// `XML_ERROR` as libvirt's.
     pub fn parse(node: Node<'_>) -> Result<Self> {
-        let mut port = Self { kind: node.word("type")?, ..Self::default() };
-        let Some(p) = node.child("parameters") else { return Ok(port) };
+        let kind = match node.attr("type") {
+            None => None,
+            Some(word) => {
+                let unknown = || Error::new(Domain::None, Code::ConfigUnsupported, format!("unknown virtualport type {word}"));
+                Some(VirtualPortKind::from_word(word).ok_or_else(unknown)?)
+            }
+        };
+        let mut port = Self { kind, ..Self::default() };
+        let Some(p) = node.child("parameters") else { return port.checked() };
         let number = |name: &str, max: u32| match p.attr(name) {
             None => Ok(None),
             Some(text) => match xml::parse_u64(text, 0).and_then(|n| u32::try_from(n).ok()) {
@@ -88,7 +95,15 @@ impl VirtualPort {
         if port.profile_id.as_ref().is_some_and(|p| p.len() > 39 && port.kind == Some(VirtualPortKind::Qbh)) {
             return Err(unsupported("profileid parameter too long"));
         }
-        Ok(port)
+        port.checked()
+    }
+
+    /// Refuses a port that lacks what its kind cannot do without.
+    fn checked(self) -> Result<Self> {
+        if self.kind == Some(VirtualPortKind::Qbh) && self.profile_id.is_none() {
+            return Err(Error::new(Domain::Net, Code::XmlError, "missing profileid in <virtualport type='802.1Qbh'>"));
+        }
+        Ok(self)
     }
 
     /// Writes `<virtualport>`.
