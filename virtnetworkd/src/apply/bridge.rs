@@ -80,11 +80,11 @@ impl Links {
         Ok(links.into_iter().filter_map(|l| l.attributes.into_iter().find_map(name)).collect())
     }
 
-    /// Makes the bridge, down, with the definition's address, MTU and timers. Returns its index.
+    /// Makes the bridge with the definition's address and timers: one request, which does all or nothing.
     ///
     /// # Errors
     /// SYSTEM_ERROR; `EEXIST` when the name is taken.
-    pub async fn create_bridge(&self, def: &NetworkDef, bridge: &str) -> Result<u32> {
+    pub async fn create_bridge(&self, def: &NetworkDef, bridge: &str) -> Result<()> {
         let stp = if def.bridge.stp != Some(false) { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
         let mut message = LinkMessageBuilder::<LinkBridge>::new(bridge)
             .stp_state(stp)
@@ -94,13 +94,17 @@ impl Links {
         }
         let add = self.handle.link().add(message.build()).execute().await;
         add.map_err(|e| failed(&e, format_args!("error creating bridge interface {bridge}")))?;
-        let index = self.index(bridge).await?;
-        let index = index.ok_or_else(|| {
-            Error::new(
-                Domain::Network,
-                error::Code::InternalError,
-                format!("bridge {bridge} vanished after it was made"),
-            )
+        Ok(())
+    }
+
+    /// Index of the bridge just made, with its MTU set.
+    ///
+    /// # Errors
+    /// SYSTEM_ERROR; somebody has removed it.
+    pub async fn finish_bridge(&self, def: &NetworkDef, bridge: &str) -> Result<u32> {
+        let index = self.index(bridge).await?.ok_or_else(|| {
+            let detail = format!("bridge {bridge} vanished after it was made");
+            Error::new(Domain::Network, error::Code::InternalError, detail)
         })?;
         if let Some(mtu) = def.mtu {
             let set = self.handle.link().set(LinkUnspec::new_with_index(index).mtu(mtu).build()).execute().await;

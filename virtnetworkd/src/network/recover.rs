@@ -44,8 +44,10 @@ pub async fn recover(shared: &Arc<Shared>, name: &str) -> Result<Option<(Network
             network = name,
             "a start or stop was cut short, or the bridge has vanished: removing what is left"
         );
-        let mark = def.uuid.map(|uuid| mark(&Uuid::from_bytes(uuid))).unwrap_or_default();
-        unmake(shared, name, &mark, &status.rules, None, own.then_some(&bridge)).await?;
+        if own {
+            let mark = def.uuid.filter(|_| shared.firewall).map(|uuid| mark(&Uuid::from_bytes(uuid)));
+            unmake(shared, name, mark.as_deref(), &status.rules, None, &bridge).await?;
+        }
         files::remove_port_folder(folders, name);
         files::remove_status(folders, name)?;
         return Ok(None);

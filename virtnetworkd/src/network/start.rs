@@ -41,16 +41,17 @@ impl State {
         self.save_status(def, true).await?;
         let result = self.make(def, &bridge, &links).await;
         if let Err((cause, made_bridge)) = result {
-            if let Err(e) = self.unmake(def, &bridge, made_bridge).await {
+            // the bridge is the first thing made: without it there is nothing to remove
+            let cleared = if made_bridge { self.unmake(def, &bridge).await } else { Ok(()) };
+            let cleared = cleared.and_then(|()| files::remove_status(&self.shared.folders, &self.name));
+            if let Err(e) = cleared {
                 tracing::error!(network = %self.name, "after a failed start something is left: {e}");
-            } else if let Err(e) = files::remove_status(&self.shared.folders, &self.name) {
-                tracing::error!(network = %self.name, "{e}");
             }
             return Err(cause);
         }
         if let Err(cause) = self.save_status(def, false).await {
             // without a state file the network would be lost at our next start
-            self.unmake(def, &bridge, true).await?;
+            self.unmake(def, &bridge).await?;
             return Err(cause);
         }
         Ok(())
@@ -58,11 +59,12 @@ impl State {
 
     /// The steps; the flag beside an error says whether the bridge is ours.
     async fn make(&mut self, def: &NetworkDef, bridge: &str, links: &Links) -> std::result::Result<(), (Error, bool)> {
-        let index = links.create_bridge(def, bridge).await.map_err(|e| (e, false))?;
-        self.furnish(def, bridge, links, index).await.map_err(|e| (e, true))
+        links.create_bridge(def, bridge).await.map_err(|e| (e, false))?;
+        self.furnish(def, bridge, links).await.map_err(|e| (e, true))
     }
 
-    async fn furnish(&mut self, def: &NetworkDef, bridge: &str, links: &Links, index: u32) -> Result<()> {
+    async fn furnish(&mut self, def: &NetworkDef, bridge: &str, links: &Links) -> Result<()> {
+        let index = links.finish_bridge(def, bridge).await?;
         let v6 = def.ips.iter().any(|ip| ip.is_v6());
         sysctl::bridge_ipv6(bridge, v6)?;
         links.add_addresses(def, index, bridge).await?;
@@ -172,7 +174,7 @@ impl State {
         if def.has_own_bridge() {
             let bridge = Self::bridge(def).to_owned();
             self.save_status(def, true).await?;
-            self.unmake(def, &bridge, true).await?;
+            self.unmake(def, &bridge).await?;
         }
         let (folders, name) = (self.shared.folders.clone(), self.name.clone());
         run_blocking(move || {
@@ -183,11 +185,12 @@ impl State {
     }
 
     /// Removes what a start makes, as far as it exists.
-    async fn unmake(&mut self, def: &NetworkDef, bridge: &str, with_bridge: bool) -> Result<()> {
-        unmake(&self.shared, &self.name, &self.mark(), &self.rules, self.dnsmasq.take(), with_bridge.then_some(bridge))
+    async fn unmake(&mut self, def: &NetworkDef, bridge: &str) -> Result<()> {
+        let firewall = self.shared.firewall && !plan::dnsmasq::is_open(def);
+        let running = self.dnsmasq.take();
+        unmake(&self.shared, &self.name, firewall.then(|| self.mark()).as_deref(), &self.rules, running, bridge)
             .await?;
         self.rules.clear();
-        let _ = def;
         Ok(())
     }
 }
@@ -208,14 +211,15 @@ pub(super) fn write_dnsmasq(folders: &crate::folders::Folders, name: &str, def: 
     dnsmasq::write_files(folders, name, &plan)
 }
 
-/// Removes dnsmasq, rules, bridge and files of a network, whichever exist. All are tried; the first failure is returned.
+/// Removes dnsmasq, rules, bridge and files of a network, whichever exist. All are tried; the first failure is returned. `mark` is `None` for a network
+/// that has no rules.
 pub(super) async fn unmake(
     shared: &crate::driver::Shared,
     name: &str,
-    mark: &str,
+    mark: Option<&str>,
     rules: &[conf::network::status::RuleHandle],
     running: Option<host::Pid>,
-    bridge: Option<&str>,
+    bridge: &str,
 ) -> Result<()> {
     match running {
         Some(pid) => dnsmasq::stop(&pid).await,
@@ -225,14 +229,14 @@ pub(super) async fn unmake(
             }
         }
     }
-    let mut result = if shared.firewall { nft::remove(mark, rules).await } else { Ok(()) };
-    if let Some(bridge) = bridge {
-        let removed = match Links::open() {
-            Ok(links) => links.delete_bridge(bridge).await,
-            Err(e) => Err(e),
-        };
-        result = result.and(removed);
-        dnsmasq::remove_files(&shared.folders, name, bridge);
-    }
-    result
+    let rules_gone = match mark {
+        Some(mark) => nft::remove(mark, rules).await,
+        None => Ok(()),
+    };
+    let bridge_gone = match Links::open() {
+        Ok(links) => links.delete_bridge(bridge).await,
+        Err(e) => Err(e),
+    };
+    dnsmasq::remove_files(&shared.folders, name, bridge);
+    rules_gone.and(bridge_gone)
 }
