@@ -21,7 +21,7 @@ def lock_holder(path):
 
 
 # Not at the start of a line only: the guest's shell may have printed its prompt in front.
-TICK = re.compile(r"tick (\d+) ([0-9.]+)$", re.M)
+TICK = re.compile(r"tick (\d+) ([0-9.]+)\r?$", re.M)
 
 
 def ticks(text):
