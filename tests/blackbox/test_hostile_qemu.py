@@ -55,6 +55,9 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(suite, healthy, kind):
         done = suite.virsh("start", name, check=False, timeout=60)
         if done.returncode == 0:  # it died after the start was complete
             assert kind.startswith("dies-")
+            for _ in range(3):
+                suite.virsh("suspend", name, check=False)
+                suite.virsh("resume", name, check=False)
             harness.wait_until(lambda: suite.virsh("domstate", name).stdout.strip() == "shut off", 10, "the guest's end")
         else:
             assert "Failed to start domain" in done.stderr and len(done.stderr.splitlines()) >= 2, done.stderr
