@@ -57,6 +57,11 @@ pub struct Monitor {
     writer: mpsc::Sender<Outgoing>,
 }
 
+/// Lines that are read in one window; QEMU's busiest events (block jobs, migration) stay far below.
+const PACE_LINES_MAX: usize = 1000;
+/// The window.
+const PACE_WINDOW: Duration = Duration::from_millis(100);
+
 impl Monitor {
     /// Connects to a listening monitor socket and negotiates.
     ///
@@ -245,10 +250,38 @@ fn answer(shared: &Shared, id: u64, result: impl FnOnce(String) -> Result<Value,
     Ok(())
 }
 
+/// How fast a monitor may talk: a QEMU that floods is read slowly, so that it costs neither a core nor the others' turns.
+struct Pace {
+    window: tokio::time::Instant,
+    lines: usize,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { window: tokio::time::Instant::now(), lines: 0 }
+    }
+
+    /// After each read: gives others a turn, and waits for the next window when this one is used up.
+    async fn after(&mut self, lines: usize) {
+        let now = tokio::time::Instant::now();
+        if now >= self.window + PACE_WINDOW {
+            *self = Pace { window: now, lines: 0 };
+        }
+        self.lines += lines;
+        if self.lines > PACE_LINES_MAX {
+            tokio::time::sleep_until(self.window + PACE_WINDOW).await;
+        } else {
+            // A socket that always has data would keep this task, and those that it wakes, from ever changing.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// Feeds complete lines to `handle` until the stream or the peer's manners end; returns why.
 async fn read_lines(shared: &Shared, mut handle: impl FnMut(&[u8]) -> Result<(), String>) -> String {
     let mut buffer: Vec<u8> = Vec::new();
     let mut scanned = 0;
+    let mut pace = Pace::new();
     loop {
         if let Err(e) = shared.stream.readable().await {
             return format!("unable to read from monitor: {e}");
@@ -266,6 +299,7 @@ async fn read_lines(shared: &Shared, mut handle: impl FnMut(&[u8]) -> Result<(),
             Err(e) => return format!("unable to read from monitor: {e}"),
         }
         let mut start = 0;
+        let mut lines = 0;
         while let Some(end) = buffer[scanned..].iter().position(|b| *b == b'\n').map(|p| scanned + p) {
             let line = buffer[start..end].trim_ascii();
             if !line.is_empty()
@@ -275,9 +309,11 @@ async fn read_lines(shared: &Shared, mut handle: impl FnMut(&[u8]) -> Result<(),
             }
             start = end + 1;
             scanned = start;
+            lines += 1;
         }
         buffer.drain(..start);
         scanned = buffer.len();
+        pace.after(lines).await;
         if buffer.len() > LINE_MAX {
             return format!("monitor line is longer than {LINE_MAX} bytes");
         }
