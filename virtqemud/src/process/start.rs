@@ -137,17 +137,6 @@ async fn steps(driver: &Arc<Driver>, domain: &Domain, run: &mut Run, capability:
     }
 }
 
-/// A QEMU that has ended says why itself; otherwise the monitor's error stands.
-async fn explain(driver: &Driver, name: &str, pid: &Pid, log: &RunLog, e: QmpError) -> Error {
-    if !matches!(e, QmpError::Closed { .. } | QmpError::Connect(_)) {
-        return refused(e);
-    }
-    // Its last words are complete when it has ended.
-    let _ = tokio::time::timeout(EXIT_DEADLINE, pid.exited()).await;
-    let said = log.last_words(driver).await;
-    if pid.is_running() { refused(e) } else { closed_monitor(name, &said) }
-}
-
 /// QEMU's account, when it is not ours.
 fn owner(driver: &Driver) -> Option<Owner> {
     driver.settings.user.as_ref().map(|user| Owner { uid: user.uid, gid: user.gid })
