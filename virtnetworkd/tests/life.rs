@@ -456,6 +456,11 @@ fn rules_are_replaced_without_a_gap() {
         from.run(&["busybox", "ping", "-q", "-c", count, "-i", "0.02", "-W", "1", to])
     };
     wait("the way out", || ping(&guest, "198.51.100.2", "1").status.success().then_some(()));
+    // the network's server is for its guests only
+    for server in ["192.168.122.1", "198.51.100.1"] {
+        let asked = world.run(&["timeout", "3", "busybox", "nslookup", "tiny", server]);
+        assert!(!asked.status.success(), "{server} answers the world: {}", String::from_utf8_lossy(&asked.stdout));
+    }
     let daemon = host.daemon.as_ref().unwrap().id().to_string();
     let count = AtomicU32::new(0);
     let enough = || count.load(Ordering::Relaxed) >= 40;
