@@ -13,6 +13,7 @@ pub mod emulator;
 pub mod error;
 pub mod firmware;
 pub mod host;
+pub mod host_devices;
 pub mod host_model;
 pub mod probe;
 

@@ -26,6 +26,7 @@ pub fn pflash(b: &mut Builder) -> Result<()> {
     let readonly = loader.readonly != Some(false);
     block::pflash(b, &code, "libvirt-pflash0", readonly, true)?;
     if let Some(nvram) = &loader.nvram {
+        super::device::disk::credentials(b, nvram)?;
         let mut variables = nvram.clone();
         variables.format = variables.format.or(Some(ImageFormat::Raw));
         block::pflash(b, &variables, "libvirt-pflash1", false, false)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::props::Props;
+use crate::capability::host_devices::HostDevices;
 
 /// Where the monitor's socket is.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +65,8 @@ pub struct LaunchInputs {
     pub search_path: String,
     /// Huge page mount points, (page size in KiB, path), the default size first.
     pub hugepages: Vec<(u64, String)>,
+    /// What the host has.
+    pub host: HostDevices,
     /// Whether the command line is only shown, not run.
     pub shown_only: bool,
 }
@@ -92,6 +95,7 @@ impl LaunchInputs {
             dump_guest_core: false,
             search_path: search_path.into(),
             hugepages: Vec::new(),
+            host: HostDevices::read(),
             shown_only: true,
         }
     }

@@ -7,6 +7,7 @@ use conf::domain::device::memory::{MemoryAccess, MemoryModel};
 use conf::domain::device::iotune::IoTune;
 use conf::domain::memory::{MemoryAllocation, MemorySource};
 use conf::domain::numa::NumaMode;
+use conf::domain::vcpu::Placement;
 use conf::Bitmap;
 use error::{Code, Domain, Error, Result};
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use super::escape::on_off;
 use super::plan::Builder;
 use super::props::Props;
 use crate::address::machine as kind;
+use crate::capability::host_devices::HostDevices;
 
 /// KiB that the guest has from the start: all but its memory devices.
 pub fn initial_kib(def: &DomainDef) -> u64 {
@@ -37,6 +39,26 @@ pub fn default_backend_id(b: &Builder) -> Option<String> {
         return None;
     }
     b.capability.machine(b.virt, b.def.os.machine.as_deref().unwrap_or(""))?.default_ram_id.clone()
+}
+
+/// Whether the host can place the guest's memory as asked. Automatic placement needs a daemon's advice that nobody gives here.
+///
+/// # Errors
+/// Automatic placement; host nodes that are not there.
+pub fn placement(def: &DomainDef, host: &HostDevices) -> Result<()> {
+    let auto = Some(Placement::Auto);
+    if def.vcpu.placement == auto || def.numatune.memory.as_ref().is_some_and(|m| m.placement == auto) {
+        return Err(Error::new(Domain::Domain, Code::InternalError, "Advice from numad is needed in case of automatic numa placement"));
+    }
+    let overall = def.numatune.memory.iter().filter_map(|m| m.nodes.as_ref());
+    overall.chain(def.numatune.nodes.iter().map(|n| &n.nodes)).try_for_each(|nodes| available(nodes, host))
+}
+
+fn available(nodes: &Bitmap, host: &HostDevices) -> Result<()> {
+    match nodes.iter().find(|n| !host.numa_nodes.contains(n)) {
+        Some(missing) => Err(Error::new(Domain::None, Code::ConfigUnsupported, format!("NUMA node {missing} is unavailable"))),
+        None => Ok(()),
+    }
 }
 
 /// `-m` and the main memory's back end.
@@ -98,6 +120,7 @@ pub fn backend(b: &Builder, id: &str, wish: &Wish) -> Result<(Props, bool)> {
     let shared = wish.access.or(cell.and_then(|c| c.access)).or(backing.access);
     let discard = wish.discard.or(cell.and_then(|c| c.discard)).or(backing.discard.then_some(true));
     let huge = huge_page(b, wish)?;
+    let policy = policy(b, wish)?;
     let mut prealloc = backing.allocation == Some(MemoryAllocation::Immediate) && !wish.no_prealloc;
     let memfd = backing.source == Some(MemorySource::Memfd);
     let file = backing.source == Some(MemorySource::File);
@@ -138,7 +161,6 @@ pub fn backend(b: &Builder, id: &str, wish: &Wish) -> Result<(Props, bool)> {
         props = props.with("reserve", false);
     }
     props = props.with("size", wish.size_kib * 1024).maybe("readonly", wish.readonly.then_some(true));
-    let policy = policy(def, wish);
     if let Some((nodes, mode)) = &policy {
         props = props.with("host-nodes", Value::Array(nodes.iter().map(|n| json!(n)).collect())).with("policy", *mode);
     }
@@ -147,7 +169,8 @@ pub fn backend(b: &Builder, id: &str, wish: &Wish) -> Result<(Props, bool)> {
 }
 
 /// Host nodes and QEMU's word for the policy.
-fn policy(def: &DomainDef, wish: &Wish) -> Option<(Bitmap, &'static str)> {
+fn policy(b: &Builder, wish: &Wish) -> Result<Option<(Bitmap, &'static str)>> {
+    let def = b.def;
     let word = |mode| match mode {
         NumaMode::Strict => Some("bind"),
         NumaMode::Preferred => Some("preferred"),
@@ -158,8 +181,10 @@ fn policy(def: &DomainDef, wish: &Wish) -> Option<(Bitmap, &'static str)> {
     let overall = def.numatune.memory.as_ref();
     let cell = wish.cell.and_then(|c| def.numatune.nodes.iter().find(|n| n.cell == c));
     let mode = cell.map(|c| c.mode).or(overall.and_then(|m| m.mode)).unwrap_or(NumaMode::Strict);
-    let nodes = wish.nodes.cloned().or_else(|| cell.map(|c| c.nodes.clone())).or_else(|| overall.and_then(|m| m.nodes.clone()))?;
-    Some((nodes, word(mode)?))
+    let nodes = wish.nodes.cloned().or_else(|| cell.map(|c| c.nodes.clone())).or_else(|| overall.and_then(|m| m.nodes.clone()));
+    let Some(nodes) = nodes else { return Ok(None) };
+    available(&nodes, &b.inputs.host)?;
+    Ok(word(mode).map(|word| (nodes, word)))
 }
 
 /// The huge page size for a back end and where such pages are mounted.

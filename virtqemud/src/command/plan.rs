@@ -45,6 +45,11 @@ pub struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// An empty plan of the same guest, to try things out.
+    pub fn probe(&self) -> Self {
+        Self { argv: Vec::new(), boot: boot::BootOrder::default(), zpci: BTreeMap::new(), ..*self }
+    }
+
     /// An option without a value.
     pub fn flag(&mut self, option: &str) {
         self.argv.push(option.into());
@@ -90,9 +95,13 @@ impl Builder<'_> {
 /// What this emulator cannot do.
 pub fn plan(def: &DomainDef, capability: &Capability, inputs: &LaunchInputs) -> Result<LaunchPlan> {
     let virt = if def.virt_type == DomainVirtType::Kvm { VirtType::Kvm } else { VirtType::Tcg };
+    memory::placement(def, &inputs.host)?;
     let boot = boot::BootOrder::of(def);
     let zpci = crate::address::zpci::identities(def);
     let mut b = Builder { def, capability, inputs, virt, zpci, boot, argv: Vec::new() };
+    // What is missing for any image is said before anything is built.
+    let nothing = &mut b.probe();
+    def.devices.disks.iter().try_for_each(|d| disk::credentials(nothing, &d.source))?;
     board(&mut b)?;
     devices(&mut b)?;
     let program = def.devices.emulator.clone().unwrap_or_else(|| capability.emulator.to_string_lossy().into_owned());

@@ -1,6 +1,8 @@
 //! What only a starting guest has.
 
-use conf::domain::cpu::{CpuFallback, CpuFeature, CpuMatch, CpuMode, FeaturePolicy};
+use std::collections::BTreeSet;
+
+use conf::domain::cpu::{CpuCheck, CpuFallback, CpuFeature, CpuMatch, CpuMode, FeaturePolicy};
 use conf::domain::device::source::StorageSource;
 use conf::domain::memory::Memory;
 use conf::domain::{DomainDef, VirtType as DomainVirtType};
@@ -10,7 +12,9 @@ use super::memory::{alignment_kib, initial_kib};
 use crate::address::{alias, machine};
 use crate::capability::host_model::host_model;
 use crate::capability::{Capability, VirtType};
-use crate::cpu::Policy;
+use crate::cpu::compare::{Provider, compare};
+use crate::cpu::document::{CpuDocument, Match};
+use crate::cpu::{Policy, feature, model};
 
 /// Makes a definition live: names its devices, numbers its images, rounds its memory, puts a named model in place of `host-model`.
 ///
@@ -27,12 +31,17 @@ pub fn prepare(def: &mut DomainDef, capability: &Capability) -> Result<()> {
 fn name_cpu(def: &mut DomainDef, capability: &Capability) -> Result<()> {
     let virt = if def.virt_type == DomainVirtType::Kvm { VirtType::Kvm } else { VirtType::Tcg };
     let x86 = machine::is_x86(def);
+    if x86
+        && virt == VirtType::Tcg
+        && def.cpu.as_ref().is_some_and(|c| c.mode == Some(CpuMode::HostPassthrough))
+    {
+        return Err(unsupported_mode(capability, "host-passthrough", virt));
+    }
+    if x86 && virt == VirtType::Kvm {
+        check_cpu(def, capability)?;
+    }
     let Some(cpu) = def.cpu.as_mut().filter(|c| c.mode == Some(CpuMode::HostModel) && x86) else { return Ok(()) };
-    let found = host_model(capability, virt, true).ok_or_else(|| {
-        let arch = &capability.arch;
-        let detail = format!("CPU mode 'host-model' for {arch} {} domain on {arch} host is not supported by hypervisor", virt.name());
-        Error::new(Domain::Qemu, Code::ConfigUnsupported, detail)
-    })?;
+    let found = host_model(capability, virt, true).ok_or_else(|| unsupported_mode(capability, "host-model", virt))?;
     let own = std::mem::take(&mut cpu.features);
     cpu.features = found
         .decoded
@@ -55,6 +64,53 @@ fn name_cpu(def: &mut DomainDef, capability: &Capability) -> Result<()> {
     cpu.model = Some(found.decoded.model.to_owned());
     cpu.vendor = found.vendor.map(str::to_owned);
     Ok(())
+}
+
+fn unsupported_mode(capability: &Capability, mode: &str, virt: VirtType) -> Error {
+    let arch = &capability.arch;
+    let detail = format!("CPU mode '{mode}' for {arch} {} domain on {arch} host is not supported by hypervisor", virt.name());
+    Error::new(Domain::Qemu, Code::ConfigUnsupported, detail)
+}
+
+/// A named model under KVM needs its features from the processor, unless nobody shall look.
+fn check_cpu(def: &DomainDef, capability: &Capability) -> Result<()> {
+    let Some(cpu) = def.cpu.as_ref().filter(|c| c.mode == Some(CpuMode::Custom)) else { return Ok(()) };
+    if !matches!(cpu.check, Some(CpuCheck::Partial | CpuCheck::Full)) {
+        return Ok(());
+    }
+    let (Some(model), Some(props)) = (cpu.model.as_deref().and_then(model::find), capability.kvm.as_ref().and_then(|k| k.host_cpu.as_ref())) else {
+        return Ok(());
+    };
+    let on = props.iter().filter(|(_, value)| **value == serde_json::Value::Bool(true));
+    let features: BTreeSet<String> = on.map(|(name, _)| feature::from_qemu(name).to_owned()).collect();
+    let mut required: BTreeSet<String> = model.features.iter().map(|f| (*f).to_owned()).collect();
+    let mut forbidden = BTreeSet::new();
+    for feature in &cpu.features {
+        match feature.policy {
+            Some(FeaturePolicy::Require) | None => {
+                required.insert(feature.name.clone());
+            }
+            Some(FeaturePolicy::Disable) => {
+                required.remove(&feature.name);
+            }
+            Some(FeaturePolicy::Forbid) => {
+                required.remove(&feature.name);
+                forbidden.insert(feature.name.clone());
+            }
+            Some(FeaturePolicy::Force | FeaturePolicy::Optional) => {}
+        }
+    }
+    let strict = cpu.match_ == Some(CpuMatch::Strict);
+    let wanted = CpuDocument {
+        arch: None,
+        model: Some(model),
+        vendor: None,
+        match_: if strict { Match::Strict } else { Match::AtLeast },
+        required,
+        forbidden,
+    };
+    let provider = Provider { arch: &capability.arch, vendor: None, features: &features };
+    compare(&wanted, &provider, true).map(drop)
 }
 
 /// Numbers block nodes, the last disk first, as libvirt does; filters come after the images that they sit on.

@@ -15,6 +15,7 @@ use error::{Code, Domain as From, Error};
 use host::{Pid, run_blocking};
 use nix::sys::signal::Signal;
 
+use crate::capability::host_devices::HostDevices;
 use crate::capability::Capability;
 use crate::command::{self, Endpoint, InterfaceFds, LaunchInputs, LaunchPlan};
 use crate::domain::guest::{Guest, RunFolders};
@@ -190,6 +191,7 @@ fn inputs(driver: &Driver, run: &Run, monitor: i32, interfaces: Vec<InterfaceFds
         dump_guest_core: driver.settings.dump_guest_core,
         search_path: search_path(),
         hugepages: Vec::new(),
+        host: HostDevices::read(),
         shown_only: false,
     }
 }

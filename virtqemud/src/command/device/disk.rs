@@ -4,8 +4,8 @@ use conf::domain::DomainDef;
 use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::disk::{Cache, DiskBus, DiskDef, DiskDevice, DiskModel, ErrorPolicy, GeometryTranslation};
 use conf::domain::device::info::Address;
-use conf::domain::device::source::{Protocol, SourceKind, StorageSource};
-use error::Result;
+use conf::domain::device::source::{Protocol, SecretRef, SourceKind, StorageSource};
+use error::{Code, Domain, Error, Result};
 use serde_json::Value;
 
 use super::{address, alias, chardev, controller, unsupported, virtio};
@@ -43,10 +43,23 @@ pub fn build(b: &mut Builder) -> Result<()> {
     Ok(())
 }
 
+fn no_secret(reference: Option<&SecretRef>, id: &str) -> Error {
+    let what = match reference {
+        Some(SecretRef::Uuid(uuid)) => format!("no secret with matching uuid '{}'", uuid::Uuid::from_bytes(*uuid).hyphenated()),
+        Some(SecretRef::Usage(usage)) => format!("no secret with matching usage '{usage}'"),
+        None => format!("no secret '{id}'"),
+    };
+    Error::new(Domain::Secret, Code::NoSecret, what)
+}
+
 /// TLS credentials and secrets that the chain's nodes refer to.
-fn credentials(b: &mut Builder, source: &StorageSource) -> Result<()> {
+pub(in crate::command) fn credentials(b: &mut Builder, source: &StorageSource) -> Result<()> {
     if let Some(Some(backing)) = &source.backing {
         credentials(b, backing)?;
+    }
+    if let Some(group) = &source.fd_group {
+        let detail = format!("file descriptor group '{group}' was not associated with the domain");
+        return Err(Error::new(Domain::Qemu, Code::InvalidArg, detail));
     }
     let prefix = format!("libvirt-{}", source.index);
     if source.tls == Some(true) {
@@ -57,15 +70,22 @@ fn credentials(b: &mut Builder, source: &StorageSource) -> Result<()> {
         b.object(&object);
     }
     let wanted = [
-        (source.auth.is_some() && !matches!(source.protocol, Some(Protocol::Ssh)), format!("{prefix}-storage-auth-secret0")),
-        (source.encryption.is_some(), format!("{prefix}-format-encryption-secret0")),
-        (!source.cookies.is_empty(), format!("{prefix}-storage-httpcookie-secret0")),
+        (
+            source.auth.is_some() && !matches!(source.protocol, Some(Protocol::Ssh)),
+            format!("{prefix}-storage-auth-secret0"),
+            source.auth.as_ref().map(|a| a.secret.clone()),
+        ),
+        (
+            source.encryption.is_some(),
+            format!("{prefix}-format-encryption-secret0"),
+            source.encryption.as_ref().and_then(|e| e.secrets.first().cloned()),
+        ),
+        (!source.cookies.is_empty() && !b.inputs.shown_only, format!("{prefix}-storage-httpcookie-secret0"), None),
     ];
-    for (_, id) in wanted.into_iter().filter(|(needed, _)| *needed) {
+    for (_, id, reference) in wanted.into_iter().filter(|(needed, _, _)| *needed) {
         match b.inputs.secrets.get(&id) {
             Some(object) => b.object(object),
-            None if b.inputs.shown_only => {}
-            None => return Err(unsupported(format!("secret '{id}' is not available"))),
+            None => return Err(no_secret(reference.as_ref(), &id)),
         }
     }
     Ok(())

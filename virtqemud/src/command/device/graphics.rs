@@ -5,7 +5,7 @@ use std::fmt::Write;
 use conf::domain::DomainDef;
 use conf::domain::device::chardev::MouseMode;
 use conf::domain::device::graphics::{DbusDisplay, Graphics, GraphicsDef, ListenKind, Sdl, Spice, SpiceChannelMode, Vnc};
-use error::Result;
+use error::{Domain, Error, Result};
 
 use super::unsupported;
 use crate::command::escape::{comma, host, on_off};
@@ -38,8 +38,14 @@ pub fn build(b: &mut Builder) -> Result<()> {
                 }
             }
             Graphics::EglHeadless { rendernode } => {
-                let node = rendernode.as_ref().map(|r| format!(",rendernode={}", comma(r))).unwrap_or_default();
-                b.option("-display", format!("egl-headless{node}"));
+                let node = match rendernode.as_ref().or(b.inputs.host.render_node.as_ref()) {
+                    Some(node) => comma(node).into_owned(),
+                    None => {
+                        let gone = std::io::Error::from_raw_os_error(nix::errno::Errno::ENOENT as i32);
+                        return Err(Error::system(Domain::None, &gone, "cannot open directory '/dev/dri'"));
+                    }
+                };
+                b.option("-display", format!("egl-headless,rendernode={node}"));
             }
             Graphics::Dbus(dbus) => {
                 let text = dbus_text(dbus);

@@ -4,7 +4,7 @@ use conf::domain::DomainDef;
 use conf::domain::device::hostdev::{HostdevDef, HostdevSource, MdevModel, ScsiHostModel, ScsiSource, UsbSource};
 use conf::domain::device::info::{Address, PciAddress, VirtioModel, VirtioOptions};
 use conf::domain::device::interface::{HostAddress, InterfaceDef, InterfaceSource};
-use error::Result;
+use error::{Domain, Error, Result};
 
 use super::{address, alias, unsupported, virtio};
 use crate::command::plan::Builder;
@@ -31,6 +31,7 @@ pub fn build(b: &mut Builder) -> Result<()> {
 /// An interface that is a host device.
 pub fn interface(b: &mut Builder, interface: &InterfaceDef, number: usize) -> Result<()> {
     let bootindex = b.boot.interface(number);
+    passthrough(b)?;
     let place = match (&interface.source, interface.actual.as_ref().and_then(|a| a.hostdev)) {
         (_, Some(at)) => at,
         (InterfaceSource::Hostdev { address: HostAddress::Pci(at), .. }, None) => *at,
@@ -43,6 +44,10 @@ pub fn interface(b: &mut Builder, interface: &InterfaceDef, number: usize) -> Re
     Ok(())
 }
 
+fn passthrough(b: &Builder) -> Result<()> {
+    if b.inputs.host.vfio { Ok(()) } else { Err(unsupported("host doesn't support passthrough of host PCI devices")) }
+}
+
 fn vfio(host: &PciAddress, id: &str, bootindex: Option<u32>) -> Props {
     Props::driver("vfio-pci").with("host", host.text()).with("id", id).maybe("bootindex", bootindex)
 }
@@ -52,6 +57,7 @@ fn props(b: &Builder, def: &DomainDef, hostdev: &HostdevDef) -> Result<Props> {
     let bootindex = hostdev.info.boot_index;
     let props = match &hostdev.source {
         HostdevSource::Pci { address: host, .. } => {
+            passthrough(b)?;
             vfio(host, &id, bootindex).maybe("failover_pair_id", hostdev.teaming.as_ref().and_then(|t| t.persistent.clone()))
         }
         HostdevSource::Usb(usb) => usb_host(usb, &id, bootindex)?,
@@ -102,7 +108,12 @@ fn scsi(b: &mut Builder, hostdev: &HostdevDef, source: &ScsiSource) -> Result<()
         ScsiSource::Host { adapter, bus, target, unit } => {
             // The driver finds the generic device's name; it needs the host's sysfs.
             let device = b.inputs.fds.get(&format!("{id}-sg")).map(|n| format!("/dev/sg{n}"));
-            let device = device.ok_or_else(|| unsupported(format!("no generic SCSI device for {adapter}:{bus}:{target}:{unit}")))?;
+            let device = device.ok_or_else(|| {
+                let host = adapter.trim_start_matches("scsi_host");
+                let folder = format!("/sys/bus/scsi/devices/{host}:{bus}:{target}:{unit}/scsi_generic");
+                let gone = std::io::Error::from_raw_os_error(nix::errno::Errno::ENOENT as i32);
+                Error::system(Domain::None, &gone, format!("cannot open directory '{folder}'"))
+            })?;
             Props::driver("host_device").with("filename", device)
         }
         ScsiSource::Iscsi { path, hosts, auth, initiator_iqn } => {

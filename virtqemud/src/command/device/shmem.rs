@@ -1,9 +1,10 @@
 //! Shared memory devices.
 
+use conf::domain::device::info::Address;
 use conf::domain::device::shmem::{ShmemDef, ShmemModel, ShmemRole};
 use error::Result;
 
-use super::{address, alias};
+use super::{address, alias, unsupported};
 use crate::command::escape::{comma, on_off};
 use crate::command::plan::Builder;
 use crate::command::props::Props;
@@ -16,6 +17,9 @@ pub fn build(b: &mut Builder) -> Result<()> {
     let def = b.def;
     for shmem in &def.devices.shmems {
         let id = alias(&shmem.info);
+        if shmem.info.address.as_ref().is_some_and(|a| !matches!(a, Address::Pci(_))) {
+            return Err(unsupported("only 'pci' addresses are supported for the shared memory device"));
+        }
         if shmem.model == Some(ShmemModel::IvshmemDoorbell) || shmem.server.is_some() {
             // The server's socket comes after the device here, as libvirt has it; QEMU creates back ends first anyway.
             b.device(address::place(doorbell(shmem, &id), def, &shmem.info));

@@ -3,7 +3,7 @@
 use conf::domain::DomainDef;
 use conf::domain::device::info::Address;
 use conf::domain::device::video::{VideoBackend, VideoDef, VideoModel};
-use error::Result;
+use error::{Code, Domain, Error, Result};
 
 use super::{address, alias, unsupported, virtio};
 use crate::capability::Capability;
@@ -19,7 +19,8 @@ pub fn build(b: &mut Builder) -> Result<()> {
         }
         if video.backend == Some(VideoBackend::VhostUser) {
             let id = alias(&video.info);
-            let fd = b.inputs.fds.get(&format!("chr-vu-{id}")).copied().unwrap_or(-1);
+            let fd = b.inputs.fds.get(&format!("chr-vu-{id}")).copied();
+            let fd = fd.ok_or_else(|| Error::new(Domain::Qemu, Code::OperationFailed, "Unable to find a satisfying vhost-user-gpu"))?;
             b.option("-chardev", format!("socket,id=chr-vu-{id},fd={fd}"));
         }
         let props = props(def, video, b.capability)?;
