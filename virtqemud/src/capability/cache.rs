@@ -16,7 +16,7 @@ use super::error::CapabilityError;
 use super::probe::{ProbeUser, probe};
 
 /// Raised when the stored form or what is asked changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Largest cache file that is read.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
 

@@ -40,6 +40,9 @@ pub struct Capability {
     pub kvm: Option<Accelerated>,
     /// Facts that hold under TCG; `None` when QEMU has no TCG for this.
     pub tcg: Option<Accelerated>,
+    /// Features of the host's own processor in libvirt's names, when it can run this architecture.
+    #[serde(default)]
+    pub host_features: BTreeSet<String>,
     /// Object types, devices included.
     pub types: BTreeSet<String>,
     /// Type → property → default value, for the types that we look into.
@@ -211,6 +214,7 @@ mod tests {
             arch: "x86_64".into(),
             kvm: None,
             tcg: Some(tcg),
+            host_features: BTreeSet::new(),
             types: BTreeSet::new(),
             properties: BTreeMap::new(),
             commands: BTreeSet::new(),

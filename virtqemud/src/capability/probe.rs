@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 
 use super::emulator::{Accelerated, Capability, CpuModelInfo, Machine, arch_from_target};
 use super::error::CapabilityError;
+use crate::cpu::HostCpu;
 use crate::qmp::commands::{
     CpuModel, DeviceListProperties, QomListProperties, QomListTypes, QueryCommandLineOptions, QueryCommands, QueryCpuDefinitions,
     QueryCpuModelExpansion, QueryKvm, QueryMachines, QueryQmpSchema, QueryTarget, QueryTpmModels, QueryTpmTypes, Quit,
@@ -152,6 +153,7 @@ async fn everything(session: &Session) -> Result<Capability, QmpError> {
         version: version.number(),
         package: version.package.clone(),
         arch: arch_from_target(&target).to_owned(),
+        host_features: if kvm.is_some() { HostCpu::read().features } else { BTreeSet::new() },
         kvm,
         tcg,
         types,

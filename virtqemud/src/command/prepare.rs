@@ -82,7 +82,9 @@ fn check_cpu(def: &DomainDef, capability: &Capability) -> Result<()> {
         return Ok(());
     };
     let on = props.iter().filter(|(_, value)| **value == serde_json::Value::Bool(true));
-    let features: BTreeSet<String> = on.map(|(name, _)| feature::from_qemu(name).to_owned()).collect();
+    // What the processor has counts even where KVM gives it only to those who ask for it.
+    let on = on.map(|(name, _)| feature::from_qemu(name).to_owned());
+    let features: BTreeSet<String> = on.chain(capability.host_features.iter().cloned()).collect();
     let mut required: BTreeSet<String> = model.features.iter().map(|f| (*f).to_owned()).collect();
     let mut forbidden = BTreeSet::new();
     for feature in &cpu.features {
