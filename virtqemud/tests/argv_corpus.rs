@@ -13,7 +13,8 @@ use serde_json::Value;
 use virtqemud::capability::emulator::{arch_from_target, target_from_arch};
 use virtqemud::capability::probe::ProbeUser;
 use virtqemud::capability::{Capability, CapabilityCache, firmware};
-use virtqemud::command::{LaunchInputs, native};
+use virtqemud::capability::means::HostMeans;
+use virtqemud::command::{LaunchInputs, native, need};
 use virtqemud::definition::{self, Facts, Flags, Wanted};
 
 /// Share of the recorded command lines that must be equal, in per cent.
@@ -114,7 +115,9 @@ impl Host {
         };
         let def = definition::complete(def, &facts, flags)?;
         let inputs = LaunchInputs::shown("/var/lib/libvirt/qemu", "/run/libvirt/qemu", &def.name, "P", 0, 0);
-        native::show(def, &capability, &inputs)
+        // no network is defined where the answers were recorded
+        let networks = need::listened_networks(&def).into_iter().map(|n| (n.clone(), virtqemud::peer::network::unknown(&n))).collect();
+        native::show(def, &capability, &inputs, &HostMeans { networks, ..HostMeans::read() })
     }
 }
 

@@ -11,9 +11,11 @@ use xml::Vocabulary;
 use super::{Api, bad_argument, check_flags, define};
 use crate::capability::domain_capabilities::{self, DISABLE_DEPRECATED_FEATURES, Question};
 use crate::capability::host::HostFacts;
+use crate::capability::means::HostMeans;
 use crate::capability::{VirtType, cache, document, firmware};
 use crate::command::{self, InterfaceFds, LaunchInputs};
 use crate::document::host_arch;
+use crate::peer;
 use crate::process::start::search_path;
 
 /// Limit of a guest without KVM, and of one whose kind is not told.
@@ -109,7 +111,13 @@ pub(super) async fn xml_to_native(api: &Api, _: &Call, args: remote::ConnectDoma
     let mut inputs = LaunchInputs::shown(&lib, &run, &def.name, &path, i64::try_from(now).unwrap_or(i64::MAX), 0);
     let tap = |number: usize| InterfaceFds { taps: vec![SHOWN_FD + i32::try_from(number).unwrap_or(0)], ..InterfaceFds::default() };
     inputs.interfaces = (0..def.devices.interfaces.len()).map(tap).collect();
-    Ok(remote::ConnectDomainXmlToNativeRet { native_config: command::native::show(def, &capability, &inputs)? })
+    let mut means = host::run_blocking(HostMeans::read).await;
+    for name in command::need::listened_networks(&def) {
+        if let Err(error) = peer::network::known(&api.driver, &name).await {
+            means.networks.insert(name, error);
+        }
+    }
+    Ok(remote::ConnectDomainXmlToNativeRet { native_config: command::native::show(def, &capability, &inputs, &means)? })
 }
 
 fn kvm_vcpus_max() -> u32 {

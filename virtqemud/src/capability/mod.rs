@@ -15,6 +15,7 @@ pub mod firmware;
 pub mod host;
 pub mod host_devices;
 pub mod host_model;
+pub mod means;
 pub mod probe;
 
 pub use cache::CapabilityCache;

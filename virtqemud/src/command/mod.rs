@@ -19,6 +19,7 @@ mod inputs;
 mod machine;
 mod memory;
 pub mod native;
+pub mod need;
 mod numa;
 mod plan;
 mod prepare;

@@ -1,27 +1,42 @@
 //! The text of `domxml-to-native qemu-argv`.
 
 use conf::domain::DomainDef;
+use conf::domain::device::disk::{DiskDef, DiskDevice, StartupPolicy};
 use conf::domain::device::graphics::Graphics;
 use conf::domain::device::info::DeviceInfo;
 use conf::domain::device::interface::{BackendOptions, InterfaceKind, InterfaceSource, NetDriverOptions};
 
+use conf::domain::device::source::{SourceKind, StorageSource};
 use error::Result;
 
 use super::inputs::LaunchInputs;
+use super::need;
 use super::plan::{LaunchPlan, plan};
 use super::prepare::prepare;
 use crate::address;
 use crate::capability::Capability;
+use crate::capability::means::HostMeans;
 
 /// The command line of a definition that nothing was prepared for, as `domxml-to-native` shows it.
 ///
 /// # Errors
 /// What the emulator cannot do.
-pub fn show(mut def: DomainDef, capability: &Capability, inputs: &LaunchInputs) -> Result<String> {
+pub fn show(mut def: DomainDef, capability: &Capability, inputs: &LaunchInputs, means: &HostMeans) -> Result<String> {
     generalize(&mut def);
     address::assign(&mut def, capability)?;
+    drop_optional(&mut def);
+    need::check(&def, capability, means)?;
     prepare(&mut def, capability)?;
     Ok(text(&plan(&def, capability, inputs)?))
+}
+
+/// Leaves out what may be missing at a start: optional images on volumes, which cannot be found without their pool.
+fn drop_optional(def: &mut DomainDef) {
+    let missing = |d: &DiskDef| d.source.kind == SourceKind::Volume && d.startup_policy == Some(StartupPolicy::Optional);
+    for cdrom in def.devices.disks.iter_mut().filter(|d| missing(d) && matches!(d.device, DiskDevice::Cdrom | DiskDevice::Floppy)) {
+        cdrom.source = StorageSource::new(SourceKind::File);
+    }
+    def.devices.disks.retain(|d| !missing(d));
 }
 
 /// Makes every interface one that QEMU can be told of without anything prepared on the host: a plain tap, of which only the card's

@@ -111,6 +111,20 @@ async fn connect(driver: &Driver) -> error::Result<ClientConnection> {
     Ok(connection)
 }
 
+/// Whether virtnetworkd knows the network.
+///
+/// # Errors
+/// What virtnetworkd answers; that there is no such network when it cannot be asked.
+pub async fn known(driver: &Driver, name: &str) -> error::Result<()> {
+    let Ok(connection) = connect(driver).await else { return Err(unknown(name)) };
+    lookup(&connection, name).await.map(drop)
+}
+
+/// The answer for a network that nobody knows.
+pub fn unknown(name: &str) -> Error {
+    Error::new(Domain::Network, Code::NoNetwork, format!("no network with matching name '{name}'"))
+}
+
 async fn lookup(connection: &ClientConnection, name: &str) -> error::Result<NonnullNetwork> {
     let args = remote::NetworkLookupByNameArgs { name: name.to_owned() };
     let ret: remote::NetworkLookupByNameRet = connection.call(remote::PROGRAM, proc::NETWORK_LOOKUP_BY_NAME, &args).await?;
