@@ -143,6 +143,7 @@ serve! { remote:
     domain_interface_stats(DomainInterfaceStatsArgs) -> remote::DomainInterfaceStatsRet = interface::interface_stats;
     domain_interface_addresses(DomainInterfaceAddressesArgs) -> remote::DomainInterfaceAddressesRet = interface::interface_addresses;
     connect_get_all_domain_stats(ConnectGetAllDomainStatsArgs) -> remote::ConnectGetAllDomainStatsRet = stats::all;
+    domain_memory_stats(DomainMemoryStatsArgs) -> remote::DomainMemoryStatsRet = stats::memory;
     domain_open_console(DomainOpenConsoleArgs) -> () = console::open;
 
     connect_domain_event_register() -> remote::ConnectDomainEventRegisterRet = events::register;

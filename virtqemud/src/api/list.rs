@@ -109,3 +109,46 @@ fn count(number: usize) -> i32 {
 fn limit(name: &str, value: i32) -> error::Result<usize> {
     usize::try_from(value).map_err(|_| bad_argument(format!("{name} must be zero or greater")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn view(state: State, id: Option<i32>, persistent: bool, autostart: bool) -> DomainView {
+        let xml = "<domain type='qemu'><name>g</name><memory>1</memory><os><type arch='x86_64'>hvm</type></os></domain>";
+        let def = Arc::new(conf::domain::DomainDef::parse(xml, conf::domain::ParseContext { live: false }).unwrap());
+        DomainView {
+            uuid: Uuid::nil(),
+            name: "g".into(),
+            id,
+            state,
+            live: Some(def.clone()),
+            persistent: persistent.then_some(def),
+            autostart,
+            updated: false,
+            pid: None,
+            vcpu_threads: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn filters_are_groups_of_alternatives() {
+        let running = view(State::BOOTED, Some(1), false, false);
+        let off = view(State::OFF, None, true, true);
+        let cases = [
+            (0, true, true),
+            (c::VIR_CONNECT_LIST_DOMAINS_ACTIVE, true, false),
+            (c::VIR_CONNECT_LIST_DOMAINS_ACTIVE | c::VIR_CONNECT_LIST_DOMAINS_INACTIVE, true, true),
+            (c::VIR_CONNECT_LIST_DOMAINS_TRANSIENT, true, false),
+            (c::VIR_CONNECT_LIST_DOMAINS_PAUSED | c::VIR_CONNECT_LIST_DOMAINS_SHUTOFF, false, true),
+            (c::VIR_CONNECT_LIST_DOMAINS_OTHER, false, false),
+            (c::VIR_CONNECT_LIST_DOMAINS_AUTOSTART | c::VIR_CONNECT_LIST_DOMAINS_ACTIVE, false, false),
+            (c::VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, false, false),
+            (c::VIR_CONNECT_LIST_DOMAINS_NO_MANAGEDSAVE, true, true),
+        ];
+        for (flags, first, second) in cases {
+            assert_eq!((matches(&running, flags), matches(&off, flags)), (first, second), "{flags:#x}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::domain::handle::Domain;
 use crate::domain::lifecycle::refused;
 use crate::domain::view::DomainView;
 use crate::process::usage;
-use crate::qmp::commands::HumanMonitorCommand;
+use crate::qmp::commands::{HumanMonitorCommand, QomGet};
 
 /// One guest that does not answer costs the others no more than this.
 const GUEST_DEADLINE: Duration = Duration::from_secs(2);
@@ -130,6 +130,13 @@ async fn blocks(domain: &Domain, view: &DomainView, params: &mut Vec<TypedParam>
     let disks = &view.definition().devices.disks;
     params.push(TypedParam::uint("block.count", u32::try_from(disks.len()).unwrap_or(u32::MAX)));
     for (number, disk) in disks.iter().enumerate() {
+        params.push(TypedParam::string(format!("block.{number}.name"), disk.dst.clone()));
+        if let Some(path) = &disk.source.path {
+            params.push(TypedParam::string(format!("block.{number}.path"), path.clone()));
+        }
+        if view.is_active() && disk.source.index > 0 {
+            params.push(TypedParam::uint(format!("block.{number}.backingIndex"), disk.source.index));
+        }
         let mut push = |key: &str, value: i64| params.push(TypedParam::ullong(format!("block.{number}.{key}"), value.unsigned_abs()));
         let counters = disk.info.alias.as_deref().and_then(|alias| block::counters(&stats, alias));
         if let Some(counters) = counters {
@@ -142,9 +149,7 @@ async fn blocks(domain: &Domain, view: &DomainView, params: &mut Vec<TypedParam>
             push("fl.reqs", counters.flush.requests);
             push("fl.times", counters.flush.time);
         }
-        params.push(TypedParam::string(format!("block.{number}.name"), disk.dst.clone()));
         if let Some(path) = &disk.source.path {
-            params.push(TypedParam::string(format!("block.{number}.path"), path.clone()));
             let format = disk.source.format.map(|format| format.to_string()).unwrap_or_else(|| "raw".into());
             if let Ok(sizes) = block::sizes(path, &format) {
                 params.push(TypedParam::ullong(format!("block.{number}.allocation"), sizes.allocation));
@@ -153,6 +158,46 @@ async fn blocks(domain: &Domain, view: &DomainView, params: &mut Vec<TypedParam>
             }
         }
     }
+}
+
+/// What guests tell through their balloon: (name in QEMU, tag of libvirt, bytes in a unit).
+const GUEST_STATS: &[(&str, i32, i64)] = &[
+    ("stat-swap-in", c::VIR_DOMAIN_MEMORY_STAT_SWAP_IN, 1024),
+    ("stat-swap-out", c::VIR_DOMAIN_MEMORY_STAT_SWAP_OUT, 1024),
+    ("stat-major-faults", c::VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, 1),
+    ("stat-minor-faults", c::VIR_DOMAIN_MEMORY_STAT_MINOR_FAULT, 1),
+    ("stat-free-memory", c::VIR_DOMAIN_MEMORY_STAT_UNUSED, 1024),
+    ("stat-total-memory", c::VIR_DOMAIN_MEMORY_STAT_AVAILABLE, 1024),
+    ("stat-available-memory", c::VIR_DOMAIN_MEMORY_STAT_USABLE, 1024),
+    ("stat-disk-caches", c::VIR_DOMAIN_MEMORY_STAT_DISK_CACHES, 1024),
+    ("stat-htlb-pgalloc", c::VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGALLOC, 1),
+    ("stat-htlb-pgfail", c::VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGFAIL, 1),
+];
+
+pub(super) async fn memory(api: &Api, _: &Call, args: remote::DomainMemoryStatsArgs) -> error::Result<remote::DomainMemoryStatsRet> {
+    check_flags("qemuDomainMemoryStats", args.flags, 0)?;
+    let domain = api.find(&args.dom)?;
+    let view = domain.view();
+    if !view.is_active() {
+        return Err(not_running());
+    }
+    let stat = |tag: i32, val: u64| remote::DomainMemoryStat { tag, val };
+    let mut stats = vec![stat(c::VIR_DOMAIN_MEMORY_STAT_ACTUAL_BALLOON, view.definition().memory.current_kib)];
+    let alias = view.definition().devices.memballoon.as_ref().and_then(|balloon| balloon.info.alias.clone());
+    if let Some(alias) = alias {
+        let monitor = domain.ask(|actor| Box::pin(async move { actor.monitor() })).await?;
+        let asked = QomGet { path: format!("/machine/peripheral/{alias}"), property: "guest-stats".into() };
+        // A guest without the driver has told nothing: its balloon refuses the question.
+        if let Ok(told) = monitor.execute_within(&asked, GUEST_DEADLINE).await {
+            let value = |key: &str| told.pointer(&format!("/stats/{key}")).and_then(Value::as_i64).filter(|value| *value >= 0);
+            stats.extend(GUEST_STATS.iter().filter_map(|(key, tag, unit)| Some(stat(*tag, (value(key)? / unit).unsigned_abs()))));
+            let update = told.get("last-update").and_then(Value::as_u64).unwrap_or(0);
+            stats.push(stat(c::VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, update));
+        }
+    }
+    stats.extend(view.pid.and_then(usage::process).map(|used| stat(c::VIR_DOMAIN_MEMORY_STAT_RSS, used.resident_kib)));
+    stats.truncate(usize::try_from(args.max_stats).unwrap_or(0));
+    Ok(remote::DomainMemoryStatsRet { stats })
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -1,6 +1,10 @@
 //! A domain as XML.
 
 use conf::FormatFlags;
+use conf::domain::DomainDef;
+use conf::domain::device::audio::AudioKind;
+use conf::domain::device::input::{InputBus, InputKind};
+use conf::domain::device::watchdog::{WatchdogAction, WatchdogModel};
 use error::{Code, Domain as From, Error};
 use protocol::constants as c;
 use protocol::remote;
@@ -29,5 +33,21 @@ pub(super) async fn xml_desc(api: &Api, call: &Call, args: remote::DomainGetXmlD
         migratable: has(c::VIR_DOMAIN_XML_MIGRATABLE),
         status: false,
     };
-    Ok(remote::DomainGetXmlDescRet { xml: def.format(flags) })
+    let xml = if flags.migratable { portable(def).format(flags) } else { def.format(flags) };
+    Ok(remote::DomainGetXmlDescRet { xml })
+}
+
+/// The definition as an older libvirt on another host takes it: without the devices that every machine of this type has
+/// anyway and that older versions did not name.
+fn portable(def: &DomainDef) -> DomainDef {
+    let mut def = def.clone();
+    let devices = &mut def.devices;
+    devices.inputs.retain(|input| !(input.kind == InputKind::Keyboard && input.bus == Some(InputBus::Ps2)));
+    if let [audio] = &devices.audios[..]
+        && audio.kind == AudioKind::None
+    {
+        devices.audios.clear();
+    }
+    devices.watchdogs.retain(|watchdog| !(watchdog.model == WatchdogModel::Itco && watchdog.action == Some(WatchdogAction::Reset)));
+    def
 }

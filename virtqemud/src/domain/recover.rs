@@ -59,7 +59,32 @@ pub async fn load(driver: &Arc<Driver>) -> anyhow::Result<()> {
         }
     });
     futures_util::future::join_all(recoveries).await;
+    sweep(driver).await;
     Ok(())
+}
+
+/// Removes folders of runs that nobody knows of: a start was cut short before its status document was written.
+async fn sweep(driver: &Driver) {
+    let kept: Vec<RunFolders> = driver.domains.list().iter().filter_map(|domain| {
+        let view = domain.view();
+        view.id.map(|id| RunFolders::of(&driver.folders, id, &view.name))
+    }).collect();
+    let (lib, channels) = (driver.folders.lib.clone(), driver.folders.state.join("channel"));
+    run_blocking(move || {
+        let known = |path: &PathBuf| kept.iter().any(|folders| folders.lib == *path || folders.channel == *path);
+        let ours = |name: &str| name.strip_prefix("domain-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        for (folder, prefixed) in [(lib, true), (channels, false)] {
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let doomed = entries.filter(|entry| !prefixed || ours(&entry.file_name().to_string_lossy())).map(|entry| entry.path());
+            for path in doomed.filter(|path| path.is_dir() && !known(path)) {
+                tracing::info!(path = %path.display(), "removing what a start left behind");
+                if let Err(e) = std::fs::remove_dir_all(&path) {
+                    tracing::warn!(path = %path.display(), error = %e, "cannot remove it");
+                }
+            }
+        }
+    })
+    .await;
 }
 
 async fn read(path: PathBuf) -> error::Result<String> {

@@ -86,3 +86,31 @@ fn current(driver: &Driver, guest: Option<&Guest>) -> error::Result<Option<(Leas
 fn hex_digest(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locks(settings: &LockSettings) -> error::Result<Vec<Resource>> {
+        let disk = |dst: &str, path: &str, more: &str| format!("<disk type='file' device='disk'><source file='{path}'/><target dev='{dst}' bus='virtio'/>{more}</disk>");
+        let disks = [disk("vda", "/a", ""), disk("vdb", "/b", "<readonly/>"), disk("vdc", "/c", "<shareable/>")].concat();
+        let lease = "<lease><lockspace>s</lockspace><key>k</key><target path='/l'/></lease>";
+        let xml = format!(
+            "<domain type='qemu'><name>g</name><memory>1</memory><os><type arch='x86_64'>hvm</type></os><devices>{disks}{lease}</devices></domain>"
+        );
+        resources(&DomainDef::parse(&xml, conf::domain::ParseContext { live: false }).unwrap(), settings)
+    }
+
+    #[test]
+    fn writable_disks_are_locked_by_path_or_in_a_folder() {
+        let mut settings = LockSettings { auto_disk_leases: true, require_lease_for_disks: false, file_lockspace_dir: None };
+        let resource = |space: &str, name: &str, flags| Resource { space: space.into(), name: name.into(), flags };
+        assert_eq!(locks(&settings).unwrap(), [resource("/l/s", "k", 0), resource("", "/a", 0), resource("", "/c", SHARED)]);
+        settings.file_lockspace_dir = Some("/locks".into());
+        let name = "8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1".len();
+        let all = locks(&settings).unwrap();
+        assert_eq!((all[1].space.as_str(), all[1].name.len(), all[1].flags, all[2].flags), ("/locks", name, AUTOCREATE, SHARED | AUTOCREATE));
+        settings.auto_disk_leases = false;
+        assert_eq!(locks(&settings).unwrap(), [resource("/l/s", "k", 0)]);
+    }
+}
