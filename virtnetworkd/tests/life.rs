@@ -404,6 +404,11 @@ fn what_is_in_use_is_refused_and_left_alone() {
             "<bridge name='tbr0'/><ip address='10.78.0.1' prefix='12' localPtr='yes'/>",
             "PTR domain for IPv4 network with prefix 12",
         ),
+        ("<bridge name='tbr0' zone='public'/>", "zone public requested for network t but firewalld is not active"),
+        (
+            "<bridge name='tbr0'/><domain name='d' localOnly='yes' register='yes'/><ip address='10.78.0.1' prefix='24'/>",
+            "failed to register name server: systemd-resolved is not available",
+        ),
         (
             "<bridge name='a-name-that-is-too-long'/><ip address='10.78.0.1' prefix='24'/>",
             "error creating bridge interface",

@@ -1,6 +1,7 @@
 //! Effects on the host: short, each with its way back.
 
 pub mod bridge;
+pub mod companion;
 pub mod dnsmasq;
 pub mod nft;
 pub mod process;

@@ -4,13 +4,14 @@
 //! knows that everything named there is ours to remove, wherever we were killed.
 
 use conf::network::NetworkDef;
+use conf::network::bridge::MacTableManager;
 use error::{Domain, Error, Result};
 use host::run_blocking;
 
 use super::actor::State;
 use super::files;
 use crate::apply::bridge::Links;
-use crate::apply::{dnsmasq, nft, route, sysctl, traffic};
+use crate::apply::{companion, dnsmasq, nft, route, sysctl, traffic};
 use crate::plan;
 use crate::plan::dnsmasq::Files;
 
@@ -73,6 +74,7 @@ impl State {
         if def.mode().is_some() {
             sysctl::enable_forwarding(v6)?;
         }
+        companion::join_zone(&self.shared.folders, def, bridge).await?;
         self.apply_rules(def).await?;
         if def.mode().is_some() && self.shared.firewall {
             self.warn_of_other_firewalls().await;
@@ -87,7 +89,10 @@ impl State {
         if plan::dnsmasq::is_needed(def) {
             self.start_dnsmasq(def).await?;
         }
-        Ok(())
+        if def.bridge.mac_table_manager == Some(MacTableManager::Libvirt) {
+            tracing::warn!(network = %self.name, "macTableManager='libvirt' is not supported: the kernel learns addresses as usual");
+        }
+        companion::register_domain(&self.shared.folders, def, bridge).await
     }
 
     /// Puts the network's packet filter rules in place of those it has.
