@@ -29,7 +29,10 @@ impl Emulators {
     pub fn new() -> Self {
         let folders = std::env::var("OXVIRT_EMULATORS").unwrap_or_else(|_| "/usr/bin".into());
         let cache = CapabilityCache::new(std::env::temp_dir().join("oxvirt-parity"), ProbeUser::default());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs nothing special");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime needs nothing special");
         Self { runtime, cache, folders: folders.split(':').map(PathBuf::from).collect() }
     }
 
@@ -75,7 +78,8 @@ fn main() {
         return;
     };
     let answers: BTreeMap<String, Value> =
-        serde_json::from_slice(&std::fs::read(folder.join("answers.json")).expect("it exists")).expect("answers.json is JSON");
+        serde_json::from_slice(&std::fs::read(folder.join("answers.json")).expect("it exists"))
+            .expect("answers.json is JSON");
     let emulators = Emulators::new();
     let firmwares = firmwares();
     let mut score: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
@@ -98,7 +102,11 @@ fn main() {
         row[2] += usize::from(exact);
         if !exact {
             if list {
-                println!("{} {name}: {}", if equal { "message" } else { "DIFFERS" }, difference.lines().take(6).collect::<Vec<_>>().join(" | "));
+                println!(
+                    "{} {name}: {}",
+                    if equal { "message" } else { "DIFFERS" },
+                    difference.lines().take(6).collect::<Vec<_>>().join(" | ")
+                );
             }
             if shown < show {
                 shown += 1;
@@ -122,7 +130,14 @@ pub fn firmwares() -> Vec<firmware::Firmware> {
 pub fn define(source: &str, emulators: &Emulators, firmwares: &[firmware::Firmware]) -> error::Result<String> {
     let facts = |wanted: &Wanted| {
         let (emulator, capability) = emulators.find(wanted)?;
-        Ok(Facts { capability, emulator, firmwares, nvram_dir: Path::new("/var/lib/libvirt/qemu/nvram"), security_model: "none", spice_tls: false })
+        Ok(Facts {
+            capability,
+            emulator,
+            firmwares,
+            nvram_dir: Path::new("/var/lib/libvirt/qemu/nvram"),
+            security_model: "none",
+            spice_tls: false,
+        })
     };
     let def = definition::parse(source, "x86_64", facts, Flags { update: true, ..Flags::default() })?;
     Ok(def.format(FormatFlags { inactive: true, secure: true, ..FormatFlags::default() }))
@@ -153,7 +168,12 @@ pub fn compare<'a>(want: &Value, ours: &error::Result<String>, source: &str) -> 
                     let equal = i64::from(e.code) == code;
                     let domain = error.get(1).and_then(Value::as_i64) == Some(i64::from(e.domain));
                     let exact = equal && domain && e.message == message;
-                    ("error", equal, exact, format!("want {code} {message}\nours {} {} (domain {})", e.code, e.message, e.domain))
+                    (
+                        "error",
+                        equal,
+                        exact,
+                        format!("want {code} {message}\nours {} {} (domain {})", e.code, e.message, e.domain),
+                    )
                 }
             }
         }
@@ -183,7 +203,9 @@ fn mask(text: &str, source: &str) -> String {
 }
 
 fn is_uuid(text: &str) -> bool {
-    text.bytes().enumerate().all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_digit() || (b'a'..=b'f').contains(&b) })
+    text.bytes().enumerate().all(|(at, b)| {
+        if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_digit() || (b'a'..=b'f').contains(&b) }
+    })
 }
 
 /// Lines of one side only, by the longest common subsequence.

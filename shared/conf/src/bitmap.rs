@@ -21,13 +21,19 @@ impl Bitmap {
             let part = part.trim();
             let (remove, part) = part.strip_prefix('^').map_or((false, part), |p| (true, p));
             let (first, last) = part.split_once('-').map_or((part, part), |(a, b)| (a.trim(), b.trim()));
-            let number = |t: &str| t.parse::<u32>().ok().filter(|n| *n < Self::LIMIT && t.starts_with(|c: char| c.is_ascii_digit()));
+            let number = |t: &str| {
+                t.parse::<u32>().ok().filter(|n| *n < Self::LIMIT && t.starts_with(|c: char| c.is_ascii_digit()))
+            };
             let (first, last) = number(first).zip(number(last)).ok_or_else(fail)?;
             if first > last {
                 return Err(fail());
             }
             for n in first..=last {
-                if remove { set.remove(&n) } else { set.insert(n) };
+                if remove {
+                    set.remove(&n)
+                } else {
+                    set.insert(n)
+                };
             }
         }
         Ok(Self(set))

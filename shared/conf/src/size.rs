@@ -11,14 +11,20 @@ pub fn scaled(value: u64, unit: Option<&str>, default_scale: u64, max_bytes: u64
             .ok_or_else(|| Error::new(Domain::None, Code::InvalidArg, format!("unknown suffix '{unit}'")))?,
     };
     let bytes = value.checked_mul(scale).filter(|b| *b <= max_bytes);
-    bytes.ok_or_else(|| Error::new(Domain::None, Code::Overflow, format!("value too large: {value}{}", unit.unwrap_or(""))))
+    bytes.ok_or_else(|| {
+        Error::new(Domain::None, Code::Overflow, format!("value too large: {value}{}", unit.unwrap_or("")))
+    })
 }
 
 /// Memory in KiB of element `node`: its text counted in its `unit` (default KiB), rounded up to whole KiB.
 pub fn memory_kib(node: Node<'_>) -> Result<u64> {
     let text = node.text();
     let value = xml::parse_u64(&text, 10).ok_or_else(|| {
-        Error::new(Domain::Xml, Code::XmlError, format!("Invalid value '{text}' for element or attribute './{}[1]'", node.name()))
+        Error::new(
+            Domain::Xml,
+            Code::XmlError,
+            format!("Invalid value '{text}' for element or attribute './{}[1]'", node.name()),
+        )
     })?;
     kib(value, node.attr("unit"))
 }

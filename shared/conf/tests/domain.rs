@@ -26,7 +26,15 @@ fn sets_print_as_ranges() {
 
 #[test]
 fn disk_names_count_from_a() {
-    for (name, index) in [("vda", Some(0)), ("sdz", Some(25)), ("hdaa", Some(26)), ("xvdb1", Some(1)), ("vd", None), ("foo", None), ("vda!", None)] {
+    for (name, index) in [
+        ("vda", Some(0)),
+        ("sdz", Some(25)),
+        ("hdaa", Some(26)),
+        ("xvdb1", Some(1)),
+        ("vd", None),
+        ("foo", None),
+        ("vda!", None),
+    ] {
         assert_eq!(name_index(name), index, "{name}");
     }
 }
@@ -43,12 +51,28 @@ fn addresses_of_stations() {
 fn refusals_have_libvirts_words() {
     let cases = [
         ("<disk type='file'><source file='/x'/></disk>", 20, "missing target information for device /x"),
-        ("<disk><target dev='vda' bus='nvme'/></disk>", 27, "XML error: Invalid value for attribute 'bus' in element 'target': 'nvme'."),
-        ("<controller type='pci' index='-1' model='pci-root'/>", 27, "XML error: Invalid value for attribute 'index' in element 'controller': '-1'. Expected non-negative value"),
+        (
+            "<disk><target dev='vda' bus='nvme'/></disk>",
+            27,
+            "XML error: Invalid value for attribute 'bus' in element 'target': 'nvme'.",
+        ),
+        (
+            "<controller type='pci' index='-1' model='pci-root'/>",
+            27,
+            "XML error: Invalid value for attribute 'index' in element 'controller': '-1'. Expected non-negative value",
+        ),
         ("<interface type='bridge'/>", 27, "XML error: interface type='bridge' requires a 'source' element"),
         ("<input type='foo'/>", 67, "unsupported configuration: unknown input device type 'foo'"),
-        ("<memballoon model='virtio'/><memballoon model='virtio'/>", 1, "internal error: only a single memory balloon device is supported"),
-        ("<hub type='usb'><address type='usb' port='1.2.3.4.5'/></hub>", 1, "internal error: Cannot parse <address> 'port' attribute"),
+        (
+            "<memballoon model='virtio'/><memballoon model='virtio'/>",
+            1,
+            "internal error: only a single memory balloon device is supported",
+        ),
+        (
+            "<hub type='usb'><address type='usb' port='1.2.3.4.5'/></hub>",
+            1,
+            "internal error: Cannot parse <address> 'port' attribute",
+        ),
     ];
     for (devices, code, message) in cases {
         let error = parse(devices).unwrap_err();
@@ -59,7 +83,8 @@ fn refusals_have_libvirts_words() {
 
 #[test]
 fn passwords_are_printed_on_request_only() {
-    let def = parse("<graphics type='vnc' passwd='canary'/><graphics type='spice' autoport='yes' passwd='canary'/>").unwrap();
+    let def =
+        parse("<graphics type='vnc' passwd='canary'/><graphics type='spice' autoport='yes' passwd='canary'/>").unwrap();
     assert!(def.format(INACTIVE).contains("canary"));
     assert!(!def.format(FormatFlags { secure: false, ..INACTIVE }).contains("canary"));
     assert!(!def.format(FormatFlags::default()).contains("canary"));
@@ -67,7 +92,9 @@ fn passwords_are_printed_on_request_only() {
 
 #[test]
 fn generated_aliases_belong_to_the_running_guest() {
-    let disk = |alias: &str| format!("<disk type='file'><source file='/x'/><target dev='vda' bus='virtio'/><alias name='{alias}'/></disk>");
+    let disk = |alias: &str| {
+        format!("<disk type='file'><source file='/x'/><target dev='vda' bus='virtio'/><alias name='{alias}'/></disk>")
+    };
     assert!(!parse(&disk("virtio-disk0")).unwrap().format(FormatFlags::default()).contains("alias"));
     assert!(parse(&disk("ua-mine")).unwrap().format(INACTIVE).contains("<alias name='ua-mine'/>"));
 }
@@ -75,7 +102,9 @@ fn generated_aliases_belong_to_the_running_guest() {
 #[test]
 fn foreign_metadata_survives() {
     let metadata = "<a:x xmlns:a=\"http://a\" k=\"v&quot;\">t &amp; u<a:y/></a:x>";
-    let text = format!("<domain type='kvm'><name>g</name><metadata>{metadata}<plain/></metadata><memory>1</memory><os><type>hvm</type></os></domain>");
+    let text = format!(
+        "<domain type='kvm'><name>g</name><metadata>{metadata}<plain/></metadata><memory>1</memory><os><type>hvm</type></os></domain>"
+    );
     let printed = DomainDef::parse(&text, ParseContext::default()).unwrap().format(INACTIVE);
     assert!(printed.contains(metadata), "{printed}");
     assert!(!printed.contains("plain"));
@@ -84,13 +113,56 @@ fn foreign_metadata_survives() {
 /// A document about as wild as the grammar allows: known words in odd places.
 fn wild() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "disk", "controller", "interface", "source", "target", "driver", "address", "type", "model", "name", "pci", "virtio", "0", "-1", "0x10",
-        "18446744073709551616", "file", "dev", "vda", "network", "graphics", "vnc", "listen", "memory", "cpu", "numa", "cell", "id", "cpus", "0-3",
-        "hostdev", "backingStore", "format", "port", "1.2.3", "on", "yes", "tcp", "unix", "mode", "path", "video", "alias", "boot", "order",
+        "disk",
+        "controller",
+        "interface",
+        "source",
+        "target",
+        "driver",
+        "address",
+        "type",
+        "model",
+        "name",
+        "pci",
+        "virtio",
+        "0",
+        "-1",
+        "0x10",
+        "18446744073709551616",
+        "file",
+        "dev",
+        "vda",
+        "network",
+        "graphics",
+        "vnc",
+        "listen",
+        "memory",
+        "cpu",
+        "numa",
+        "cell",
+        "id",
+        "cpus",
+        "0-3",
+        "hostdev",
+        "backingStore",
+        "format",
+        "port",
+        "1.2.3",
+        "on",
+        "yes",
+        "tcp",
+        "unix",
+        "mode",
+        "path",
+        "video",
+        "alias",
+        "boot",
+        "order",
     ]);
     let tag = (word.clone(), prop::collection::vec((word.clone(), word.clone()), 0..4));
     prop::collection::vec((tag, 0u8..3), 0..24).prop_map(|tags| {
-        let mut text = String::from("<domain type='kvm'><name>g</name><memory>1024</memory><os><type>hvm</type></os><devices>");
+        let mut text =
+            String::from("<domain type='kvm'><name>g</name><memory>1024</memory><os><type>hvm</type></os><devices>");
         let mut open = Vec::new();
         for ((name, attributes), step) in tags {
             let name = if name.starts_with(|c: char| c.is_ascii_alphabetic()) { name } else { "x" };

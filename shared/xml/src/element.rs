@@ -42,14 +42,18 @@ impl Element {
 
     fn copy(node: roxmltree::Node<'_, '_>) -> Self {
         let source = &node.document().input_text()[node.range()];
-        let name = source[1..].split(|c: char| c.is_whitespace() || c == '>' || c == '/').next().unwrap_or("").to_owned();
-        let inherited: Vec<_> = node.parent().map(|p| p.namespaces().map(|n| (n.name(), n.uri())).collect()).unwrap_or_default();
+        let name =
+            source[1..].split(|c: char| c.is_whitespace() || c == '>' || c == '/').next().unwrap_or("").to_owned();
+        let inherited: Vec<_> =
+            node.parent().map(|p| p.namespaces().map(|n| (n.name(), n.uri())).collect()).unwrap_or_default();
         let declared = node.namespaces().filter(|n| !inherited.contains(&(n.name(), n.uri())));
-        let mut attributes: Vec<(String, String)> =
-            declared.map(|n| (n.name().map_or("xmlns".to_owned(), |p| format!("xmlns:{p}")), n.uri().to_owned())).collect();
+        let mut attributes: Vec<(String, String)> = declared
+            .map(|n| (n.name().map_or("xmlns".to_owned(), |p| format!("xmlns:{p}")), n.uri().to_owned()))
+            .collect();
         for a in node.attributes() {
             let prefix = a.namespace().and_then(|uri| node.lookup_prefix(uri)).filter(|p| !p.is_empty());
-            attributes.push((prefix.map_or(a.name().to_owned(), |p| format!("{p}:{}", a.name())), a.value().to_owned()));
+            attributes
+                .push((prefix.map_or(a.name().to_owned(), |p| format!("{p}:{}", a.name())), a.value().to_owned()));
         }
         // white space between elements is layout, as the parser option NOBLANKS of libxml2 has it
         let mixed = node.children().any(|n| n.is_text() && n.text().is_some_and(|t| !t.trim().is_empty()));
@@ -60,7 +64,12 @@ impl Element {
             roxmltree::NodeType::Comment => n.text().map(|t| Content::Comment(t.to_owned())),
             _ => None,
         });
-        Self { name, namespace: node.tag_name().namespace().map(str::to_owned), attributes, children: children.collect() }
+        Self {
+            name,
+            namespace: node.tag_name().namespace().map(str::to_owned),
+            attributes,
+            children: children.collect(),
+        }
     }
 
     /// Prints the element; its first line carries no indentation, later ones are indented from `depth`.

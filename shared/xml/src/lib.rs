@@ -21,7 +21,7 @@ pub use element::{Content, Element};
 pub use limit::{ATTRIBUTES_MAX, DEPTH_MAX, DOCUMENT_MAX};
 pub use node::{Document, Node};
 pub use number::{parse_i64, parse_u64, scale};
-pub use value::{invalid_value, missing_attribute, parse_uuid, format_uuid};
+pub use value::{format_uuid, invalid_value, missing_attribute, parse_uuid};
 pub use vocabulary::Vocabulary;
 pub use writer::Writer;
 

@@ -34,7 +34,9 @@ impl<'a> Node<'a> {
 
     /// Unsigned number in `base`.
     pub fn u32_base(&self, name: &str, base: u32) -> Result<Option<u32>> {
-        self.number(name, " Expected non-negative integer value", |v| parse_u64(v, base).and_then(|n| n.try_into().ok()))
+        self.number(name, " Expected non-negative integer value", |v| {
+            parse_u64(v, base).and_then(|n| n.try_into().ok())
+        })
     }
 
     /// Unsigned number in base 10, not zero.
@@ -66,7 +68,9 @@ impl<'a> Node<'a> {
     /// Signed number in base 10 that must not be negative.
     pub fn i32_non_negative(&self, name: &str) -> Result<Option<i32>> {
         match self.i32(name)? {
-            Some(n) if n < 0 => Err(invalid_value(*self, name, self.attr(name).unwrap_or(""), " Expected non-negative value")),
+            Some(n) if n < 0 => {
+                Err(invalid_value(*self, name, self.attr(name).unwrap_or(""), " Expected non-negative value"))
+            }
             n => Ok(n),
         }
     }

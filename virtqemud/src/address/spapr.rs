@@ -27,7 +27,11 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
         if let Some(Address::SpaprVio(Some(register))) = &info.address
             && !taken.insert(*register)
         {
-            return Err(Error::new(Domain::Qemu, Code::XmlError, format!("spapr-vio address {register:#x} already in use")));
+            return Err(Error::new(
+                Domain::Qemu,
+                Code::XmlError,
+                format!("spapr-vio address {register:#x} already in use"),
+            ));
         }
         Ok(())
     })?;
@@ -41,8 +45,15 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
         info.address = Some(Address::SpaprVio(Some(register)));
     };
     let d = &mut def.devices;
-    d.interfaces.iter_mut().filter(|i| i.model.as_deref() == Some("spapr-vlan")).for_each(|i| give(&mut i.info, NETWORK));
-    for controller in d.controllers.iter_mut().filter(|c| c.kind == ControllerKind::Scsi && c.model == Some(ControllerModel::IbmVscsi)) {
+    d.interfaces
+        .iter_mut()
+        .filter(|i| i.model.as_deref() == Some("spapr-vlan"))
+        .for_each(|i| give(&mut i.info, NETWORK));
+    for controller in d
+        .controllers
+        .iter_mut()
+        .filter(|c| c.kind == ControllerKind::Scsi && c.model == Some(ControllerModel::IbmVscsi))
+    {
         give(&mut controller.info, SCSI);
     }
     if pseries {

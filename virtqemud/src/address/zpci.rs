@@ -7,7 +7,7 @@ use conf::domain::device::controller::{ControllerKind, ControllerModel};
 use conf::domain::device::info::{Address, PciAddress, Zpci};
 use error::Result;
 
-use super::pci::{internal, xml_error};
+use super::pci::internal;
 use super::{iterate, machine};
 
 /// User-defined ids are 16 bits and never zero.
@@ -46,12 +46,14 @@ fn complete(def: &mut DomainDef, half: bool, uids: &mut BTreeSet<u32>, fids: &mu
             return Ok(());
         }
         if at.zpci.uid.is_none() {
-            let free = (1..=UID_MAX).find(|n| !uids.contains(n)).ok_or_else(|| internal("There is no more free zPCI uid"))?;
+            let free =
+                (1..=UID_MAX).find(|n| !uids.contains(n)).ok_or_else(|| internal("There is no more free zPCI uid"))?;
             uids.insert(free);
             at.zpci.uid = Some(free);
         }
         if at.zpci.fid.is_none() {
-            let free = (0..u32::MAX).find(|n| !fids.contains(n)).ok_or_else(|| internal("There is no more free zPCI fid"))?;
+            let free =
+                (0..u32::MAX).find(|n| !fids.contains(n)).ok_or_else(|| internal("There is no more free zPCI fid"))?;
             fids.insert(free);
             at.zpci.fid = Some(free);
         }
@@ -72,7 +74,9 @@ pub fn identities(def: &DomainDef) -> BTreeMap<String, Zpci> {
     if !machine::is_s390_ccw(def) {
         return found;
     }
-    let root = |c: &&conf::domain::device::controller::ControllerDef| c.kind == ControllerKind::Pci && c.model == Some(ControllerModel::PciRoot);
+    let root = |c: &&conf::domain::device::controller::ControllerDef| {
+        c.kind == ControllerKind::Pci && c.model == Some(ControllerModel::PciRoot)
+    };
     let roots: Vec<_> = def.devices.controllers.iter().filter(root).filter_map(|c| c.info.alias.clone()).collect();
     let _ = iterate::each(&mut def.clone(), |info, _| {
         if let (Some(Address::Pci(at)), Some(alias)) = (&info.address, &info.alias)

@@ -1,6 +1,7 @@
 //! What QEMU, the machine type or the configuration do not allow.
 
 use conf::domain::DomainDef;
+use conf::domain::clock::{TickPolicy, TimerName};
 use conf::domain::device::chardev::{Chardev, ChardevSource, TcpProtocol};
 use conf::domain::device::console::{SerialModel, SerialType};
 use conf::domain::device::controller::{ControllerKind, ControllerModel};
@@ -11,7 +12,6 @@ use conf::domain::device::interface::{InterfaceKind, InterfaceSource};
 use conf::domain::device::iommu::IommuModel;
 use conf::domain::device::memory::MemoryAccess;
 use conf::domain::device::panic::PanicModel;
-use conf::domain::clock::{TickPolicy, TimerName};
 use conf::domain::launch_security::LaunchSecurity;
 use conf::domain::lifecycle::LifecycleAction;
 use conf::domain::os::{Firmware, LoaderKind, OsType};
@@ -22,7 +22,10 @@ use crate::address::machine;
 
 /// ACPI on machines that have none.
 pub(super) fn acpi(def: &DomainDef) -> Result<()> {
-    let offers = machine::is_x86(def) || machine::is_arm_virt(def) || machine::is_riscv_virt(def) || machine::is_loongarch_virt(def);
+    let offers = machine::is_x86(def)
+        || machine::is_arm_virt(def)
+        || machine::is_riscv_virt(def)
+        || machine::is_loongarch_virt(def);
     if def.features.acpi && !offers {
         let name = def.os.machine.as_deref().unwrap_or("");
         return Err(unsupported(format!("machine type '{name}' does not support ACPI")));
@@ -85,10 +88,9 @@ fn emulator(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     if facts.capability.machine(virt_type(def), name).is_none() {
         return Err(unsupported(format!("Emulator '{emulator}' does not support machine type '{name}'")));
     }
-    if !def.cputune.cache_tunes.is_empty() || !def.cputune.memory_tunes.is_empty() {
-        if def.virt_type != conf::domain::VirtType::Kvm {
-            return Err(unsupported("cachetune is only supported for KVM domains"));
-        }
+    let tunes = !def.cputune.cache_tunes.is_empty() || !def.cputune.memory_tunes.is_empty();
+    if tunes && def.virt_type != conf::domain::VirtType::Kvm {
+        return Err(unsupported("cachetune is only supported for KVM domains"));
     }
     Ok(())
 }
@@ -99,7 +101,10 @@ fn features(def: &DomainDef) -> Result<()> {
     let elsewhere = [
         ("gic", f.gic.is_some() && !machine::is_arm_virt(def)),
         ("smm", f.smm.is_some() && !machine::is_x86(def)),
-        ("kvm", f.kvm.as_ref().is_some_and(|k| !k.states.is_empty()) && !(machine::is_x86(def) || machine::is_arm(def))),
+        (
+            "kvm",
+            f.kvm.as_ref().is_some_and(|k| !k.states.is_empty()) && !(machine::is_x86(def) || machine::is_arm(def)),
+        ),
         ("hpt", f.hpt.is_some() && !machine::is_pseries(def)),
         ("htm", f.htm.is_some() && !machine::is_pseries(def)),
         ("nested-hv", f.nested_hv.is_some() && !machine::is_pseries(def)),
@@ -111,7 +116,10 @@ fn features(def: &DomainDef) -> Result<()> {
         ("async-teardown", f.async_teardown.is_some() && !machine::is_s390(def) && !machine::is_x86(def)),
     ];
     if let Some((feature, _)) = elsewhere.iter().find(|(_, wrong)| *wrong) {
-        return Err(unsupported(format!("The '{feature}' feature is not supported for architecture '{}' or machine type '{name}'", def.os.arch)));
+        return Err(unsupported(format!(
+            "The '{feature}' feature is not supported for architecture '{}' or machine type '{name}'",
+            def.os.arch
+        )));
     }
     if f.ps2 == Some(false) && f.vmport == Some(true) {
         return Err(unsupported("vmport feature requires the ps2 feature not to be disabled"));
@@ -132,7 +140,9 @@ fn life(def: &DomainDef) -> Result<()> {
     let l = &def.lifecycle;
     for action in [l.on_poweroff, l.on_reboot] {
         if matches!(action, LifecycleAction::Preserve | LifecycleAction::RenameRestart) {
-            return Err(unsupported(format!("qemu driver doesn't support the '{action}' action for 'on_reboot'/'on_poweroff'")));
+            return Err(unsupported(format!(
+                "qemu driver doesn't support the '{action}' action for 'on_reboot'/'on_poweroff'"
+            )));
         }
     }
     for timer in &def.clock.timers {
@@ -173,8 +183,10 @@ fn vcpus(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     }
     // POWER plugs whole cores
     let granularity = if machine::is_pseries(def) { topology.threads as usize } else { 1 };
-    if def.vcpu.online() % granularity != 0 || def.vcpu.max() % granularity != 0 {
-        return Err(unsupported(format!("vCPUs count must be a multiple of the vCPU hotplug granularity ({granularity})")));
+    if !def.vcpu.online().is_multiple_of(granularity) || !def.vcpu.max().is_multiple_of(granularity) {
+        return Err(unsupported(format!(
+            "vCPUs count must be a multiple of the vCPU hotplug granularity ({granularity})"
+        )));
     }
     Ok(())
 }
@@ -199,7 +211,8 @@ fn launch_security(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
         Some(LaunchSecurity::SevSnp { .. }) => ("sev-snp", "sev-snp-guest"),
         Some(LaunchSecurity::S390Pv) => ("s390-pv", "s390-pv-guest"),
     };
-    let host = def.virt_type == conf::domain::VirtType::Kvm && facts.capability.commands.contains("query-sev-capabilities:available");
+    let host = def.virt_type == conf::domain::VirtType::Kvm
+        && facts.capability.commands.contains("query-sev-capabilities:available");
     if !facts.capability.has_type(object) || !host {
         return Err(unsupported(format!("'{word}' launch security is not supported with this QEMU binary")));
     }
@@ -269,10 +282,8 @@ fn chardev(source: &ChardevSource) -> Result<()> {
 fn graphics(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     for graphics in &def.devices.graphics {
         match &graphics.graphics {
-            Graphics::Spice(spice) => {
-                if spice.tls_port > 0 && !facts.spice_tls {
-                    return Err(unsupported("spice TLS port set in XML configuration, but TLS is disabled in qemu.conf"));
-                }
+            Graphics::Spice(spice) if spice.tls_port > 0 && !facts.spice_tls => {
+                return Err(unsupported("spice TLS port set in XML configuration, but TLS is disabled in qemu.conf"));
             }
             Graphics::Rdp(_) | Graphics::Desktop { .. } => {
                 return Err(unsupported(format!("{} graphics are not supported with this QEMU", graphics.kind())));
@@ -290,7 +301,9 @@ fn hostdevs(def: &DomainDef) -> Result<()> {
                 return Err(unsupported("graphics device is needed for attribute value 'display=on' in <hostdev>"));
             }
             if hostdev.info.boot_index.is_some() && *model != MdevModel::VfioPci {
-                return Err(unsupported(format!("booting from assigned devices is not supported by mediated devices of model {model}")));
+                return Err(unsupported(format!(
+                    "booting from assigned devices is not supported by mediated devices of model {model}"
+                )));
             }
         }
     }
@@ -299,7 +312,9 @@ fn hostdevs(def: &DomainDef) -> Result<()> {
 
 fn rest(def: &DomainDef) -> Result<()> {
     for panic in &def.devices.panics {
-        if matches!(panic.model, Some(PanicModel::Pseries | PanicModel::Hyperv | PanicModel::S390)) && panic.info.address.is_some() {
+        if matches!(panic.model, Some(PanicModel::Pseries | PanicModel::Hyperv | PanicModel::S390))
+            && panic.info.address.is_some()
+        {
             let model = panic.model.map_or("", xml::Vocabulary::word);
             return Err(unsupported(format!("setting the panic device address is not supported for model '{model}'")));
         }

@@ -36,9 +36,13 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
 
 fn addresses(def: &DomainDef) -> Result<()> {
     let mut ccw = false;
-    def.devices.each_info(&mut |info: &DeviceInfo| ccw |= info.address.as_ref().is_some_and(|a| a.kind() == AddressKind::Ccw));
+    def.devices
+        .each_info(&mut |info: &DeviceInfo| ccw |= info.address.as_ref().is_some_and(|a| a.kind() == AddressKind::Ccw));
     if ccw && !machine::is_s390_ccw(def) {
-        return Err(unsupported(format!("CCW addresses are not supported by machine type '{}'", def.os.machine.as_deref().unwrap_or(""))));
+        return Err(unsupported(format!(
+            "CCW addresses are not supported by machine type '{}'",
+            def.os.machine.as_deref().unwrap_or("")
+        )));
     }
     Ok(())
 }
@@ -59,7 +63,9 @@ fn interfaces(def: &DomainDef) -> Result<()> {
     for interface in &def.devices.interfaces {
         let guest_side = !interface.ips.is_empty() || !interface.routes.is_empty();
         if guest_side && !matches!(interface.kind, InterfaceKind::User | InterfaceKind::VhostUser) {
-            return Err(unsupported("Invalid attempt to set network interface guest-side IP address info, not supported by QEMU"));
+            return Err(unsupported(
+                "Invalid attempt to set network interface guest-side IP address info, not supported by QEMU",
+            ));
         }
     }
     Ok(())
@@ -88,7 +94,9 @@ fn characters(def: &DomainDef) -> Result<()> {
     if let Some(source) = sources.find(|s| !spice && needs_spice(&s.backend)) {
         return Err(unsupported(format!("chardev '{}' not supported without spice graphics", source.backend.kind())));
     }
-    if d.consoles.iter().any(|c| matches!(c.target, Some(ConsoleType::Sclp | ConsoleType::SclpLm))) && !machine::is_s390(def) {
+    if d.consoles.iter().any(|c| matches!(c.target, Some(ConsoleType::Sclp | ConsoleType::SclpLm)))
+        && !machine::is_s390(def)
+    {
         return Err(unsupported("sclpconsole is not supported in this QEMU binary"));
     }
     Ok(())
@@ -96,7 +104,9 @@ fn characters(def: &DomainDef) -> Result<()> {
 
 fn videos(def: &DomainDef) -> Result<()> {
     for video in &def.devices.videos {
-        if let Some(model @ (VideoModel::Xen | VideoModel::Vbox | VideoModel::Parallels | VideoModel::Gop)) = video.model {
+        if let Some(model @ (VideoModel::Xen | VideoModel::Vbox | VideoModel::Parallels | VideoModel::Gop)) =
+            video.model
+        {
             return Err(unsupported(format!("domain configuration does not support video model '{model}'")));
         }
         if video.model == Some(VideoModel::Qxl) && video.vgamem_kib.is_some_and(|k| !k.is_power_of_two()) {
@@ -134,8 +144,12 @@ fn panics(def: &DomainDef) -> Result<()> {
     for panic in &def.devices.panics {
         let refuse = match panic.model {
             Some(PanicModel::S390) if !machine::is_s390(def) => "only S390 guests support panic device of model 's390'",
-            Some(PanicModel::Pseries) if !machine::is_pseries(def) => "only pSeries guests support panic device of model 'pseries'",
-            Some(PanicModel::Hyperv) if !machine::is_x86(def) => "only i686 and x86_64 guests support panic device of model 'hyperv'",
+            Some(PanicModel::Pseries) if !machine::is_pseries(def) => {
+                "only pSeries guests support panic device of model 'pseries'"
+            }
+            Some(PanicModel::Hyperv) if !machine::is_x86(def) => {
+                "only i686 and x86_64 guests support panic device of model 'hyperv'"
+            }
             _ => continue,
         };
         return Err(unsupported(refuse));
@@ -155,7 +169,10 @@ fn small(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     for input in &def.devices.inputs {
         let model = matches!(input.model, Some(VirtioModel::Transitional | VirtioModel::NonTransitional));
         if model && input.bus == Some(InputBus::Virtio) && !machine::is_s390(def) {
-            return Err(unsupported(format!("virtio (non-)transitional models are not supported for input type={}", input.kind)));
+            return Err(unsupported(format!(
+                "virtio (non-)transitional models are not supported for input type={}",
+                input.kind
+            )));
         }
     }
     for shmem in &def.devices.shmems {

@@ -12,7 +12,8 @@ use super::{Facts, internal, unsupported};
 pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     for disk in &def.devices.disks {
         let mapped = disk.driver.iothreads.iter().map(|t| t.id);
-        let unknown = disk.driver.iothread.into_iter().chain(mapped).find(|id| !def.iothreads.iter().any(|t| t.id == *id));
+        let unknown =
+            disk.driver.iothread.into_iter().chain(mapped).find(|id| !def.iothreads.iter().any(|t| t.id == *id));
         if let Some(id) = unknown {
             return Err(unsupported(format!("Disk iothread '{id}' not defined in iothreadid")));
         }
@@ -23,12 +24,17 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
 fn check(disk: &DiskDef, facts: &Facts<'_>) -> Result<()> {
     let partition = disk.dst.bytes().last().is_some_and(|b| b.is_ascii_digit()) && disk.name_index().is_some();
     if partition && disk.bus != Some(DiskBus::Sd) {
-        return Err(unsupported(format!("invalid disk target '{}', partitions can't appear in disk targets", disk.dst)));
+        return Err(unsupported(format!(
+            "invalid disk target '{}', partitions can't appear in disk targets",
+            disk.dst
+        )));
     }
     check_bus(disk)?;
     check_driver(disk)?;
     if disk.bus == Some(DiskBus::Usb) {
-        if disk.source.is_empty() && disk.device == DiskDevice::Cdrom && disk.info.boot_index.is_none() || disk.source.is_empty() {
+        if disk.source.is_empty() && disk.device == DiskDevice::Cdrom && disk.info.boot_index.is_none()
+            || disk.source.is_empty()
+        {
             return Err(unsupported("'usb' disk must not be empty"));
         }
         if let Some(address) = &disk.info.address
@@ -53,7 +59,10 @@ fn check(disk: &DiskDef, facts: &Facts<'_>) -> Result<()> {
     }
     let shares = disk.source.format.is_none_or(|f| f == ImageFormat::Raw);
     if disk.shareable && !disk.readonly && !shares {
-        return Err(unsupported(format!("shared access for disk '{}' requires use of supported storage format", disk.dst)));
+        return Err(unsupported(format!(
+            "shared access for disk '{}' requires use of supported storage format",
+            disk.dst
+        )));
     }
     if disk.source.kind == SourceKind::VhostVdpa && !facts.capability.has_type("virtio-blk-vhost-vdpa") {
         return Err(unsupported("vhostvdpa disk is not supported with this QEMU binary"));
@@ -104,9 +113,13 @@ fn check_driver(disk: &DiskDef) -> Result<()> {
 fn check_source(source: &StorageSource) -> Result<()> {
     match source.format {
         Some(ImageFormat::Dir) => {
-            return Err(unsupported("'directory' storage format is not directly supported by QEMU, use 'dir' disk type instead"));
+            return Err(unsupported(
+                "'directory' storage format is not directly supported by QEMU, use 'dir' disk type instead",
+            ));
         }
-        Some(ImageFormat::Iso) => return Err(unsupported("storage format 'iso' is not directly supported by QEMU, use 'raw' instead")),
+        Some(ImageFormat::Iso) => {
+            return Err(unsupported("storage format 'iso' is not directly supported by QEMU, use 'raw' instead"));
+        }
         Some(ImageFormat::Cow) => return Err(unsupported("'cow' storage format is not supported")),
         Some(ImageFormat::Fat) if !matches!(source.kind, SourceKind::Dir | SourceKind::Volume) => {
             return Err(unsupported("storage format 'fat' is supported only with 'dir' storage type"));

@@ -39,8 +39,12 @@ impl Defaults {
                 };
                 Self { usb: def.os.machine.as_deref() == Some("versatilepb"), balloon: false, root, ..plain }
             }
-            "ppc64" | "ppc64le" => Self { root: pci, panic: machine::is_pseries(def).then_some(PanicModel::Pseries), ..plain },
-            "ppc" | "alpha" | "ppcemb" | "sh4" | "sh4eb" | "mips" | "mipsel" | "mips64" | "mips64el" => Self { root: pci, ..plain },
+            "ppc64" | "ppc64le" => {
+                Self { root: pci, panic: machine::is_pseries(def).then_some(PanicModel::Pseries), ..plain }
+            }
+            "ppc" | "alpha" | "ppcemb" | "sh4" | "sh4eb" | "mips" | "mipsel" | "mips64" | "mips64el" => {
+                Self { root: pci, ..plain }
+            }
             "riscv32" | "riscv64" | "loongarch64" => {
                 let virt = machine::is_riscv_virt(def) || machine::is_loongarch_virt(def);
                 Self { usb: false, balloon: false, root: pcie.filter(|_| virt), ..plain }
@@ -56,10 +60,11 @@ impl Defaults {
 pub(super) fn add_defaults(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
     let defaults = Defaults::of(def);
     let has = |def: &DomainDef, kind| def.devices.controllers.iter().any(|c| c.kind == kind);
-    if defaults.usb && !has(def, ControllerKind::Usb) {
-        if let Some(model) = added_usb(def, facts) {
-            def.devices.insert_controller(ControllerDef::new(ControllerKind::Usb, Some(0), model));
-        }
+    if defaults.usb
+        && !has(def, ControllerKind::Usb)
+        && let Some(model) = added_usb(def, facts)
+    {
+        def.devices.insert_controller(ControllerDef::new(ControllerKind::Usb, Some(0), model));
     }
     if defaults.sata && !def.devices.controllers.iter().any(|c| c.kind == ControllerKind::Sata && c.number() == 0) {
         def.devices.insert_controller(ControllerDef::new(ControllerKind::Sata, Some(0), None));
@@ -83,7 +88,11 @@ pub(super) fn add_defaults(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()>
     if defaults.watchdog && !def.devices.watchdogs.iter().any(|w| w.model == WatchdogModel::Itco) {
         // QEMU has one action for all watchdogs
         let action = def.devices.watchdogs.first().and_then(|w| w.action).unwrap_or(WatchdogAction::Reset);
-        def.devices.watchdogs.push(WatchdogDef { model: WatchdogModel::Itco, action: Some(action), info: Default::default() });
+        def.devices.watchdogs.push(WatchdogDef {
+            model: WatchdogModel::Itco,
+            action: Some(action),
+            info: Default::default(),
+        });
     }
     if let Some(model) = defaults.panic {
         let known = def.devices.panics.iter().any(|p| p.model.is_none() || p.model == Some(model));
@@ -108,7 +117,9 @@ pub(super) fn settle(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
     for at in 0..def.devices.controllers.len() {
         let controller = &def.devices.controllers[at];
         let model = match controller.kind {
-            ControllerKind::Scsi if matches!(controller.model, None | Some(ControllerModel::Auto)) => Some(default_scsi(def, facts)?),
+            ControllerKind::Scsi if matches!(controller.model, None | Some(ControllerModel::Auto)) => {
+                Some(default_scsi(def, facts)?)
+            }
             // a mainframe's USB controller is off unless it was put somewhere
             ControllerKind::Usb if controller.model.is_none() && machine::is_s390(def) => {
                 Some(ControllerModel::None).filter(|_| controller.info.address.is_none())
@@ -135,10 +146,8 @@ fn settle_usb(controller: &mut ControllerDef) -> Result<()> {
         Some(ControllerModel::Qusb1 | ControllerModel::Qusb2) => {
             return Err(unsupported(format!("USB controller model type '{model}' is unsupported in QEMU")));
         }
-        Some(ControllerModel::NecXhci | ControllerModel::QemuXhci) => {
-            if controller.ports.is_some_and(|p| p > 15) {
-                return Err(unsupported(format!("'{model}' controller only supports up to '15' ports")));
-            }
+        Some(ControllerModel::NecXhci | ControllerModel::QemuXhci) if controller.ports.is_some_and(|p| p > 15) => {
+            return Err(unsupported(format!("'{model}' controller only supports up to '15' ports")));
         }
         _ => {}
     }
@@ -150,7 +159,11 @@ fn default_scsi(def: &DomainDef, facts: &Facts<'_>) -> Result<ControllerModel> {
     if machine::is_pseries(def) {
         return Ok(ControllerModel::IbmVscsi);
     }
-    if machine::is_s390_ccw(def) || machine::is_arm_virt(def) || machine::is_riscv_virt(def) || machine::is_loongarch_virt(def) {
+    if machine::is_s390_ccw(def)
+        || machine::is_arm_virt(def)
+        || machine::is_riscv_virt(def)
+        || machine::is_loongarch_virt(def)
+    {
         return Ok(ControllerModel::VirtioScsi);
     }
     match () {
@@ -162,7 +175,8 @@ fn default_scsi(def: &DomainDef, facts: &Facts<'_>) -> Result<ControllerModel> {
 
 fn default_usb(def: &DomainDef, facts: &Facts<'_>) -> Result<ControllerModel> {
     let has = |name: &str| facts.capability.has_type(name);
-    let first = |choices: &[(&str, ControllerModel)]| choices.iter().find(|(name, _)| has(name)).map(|(_, model)| *model);
+    let first =
+        |choices: &[(&str, ControllerModel)]| choices.iter().find(|(name, _)| has(name)).map(|(_, model)| *model);
     let xhci = [("qemu-xhci", ControllerModel::QemuXhci), ("nec-usb-xhci", ControllerModel::NecXhci)];
     let uhci = [("piix3-usb-uhci", ControllerModel::Piix3Uhci)];
     let found = if machine::is_pseries(def) {

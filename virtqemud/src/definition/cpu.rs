@@ -22,10 +22,15 @@ pub(super) fn settle(def: &mut DomainDef, facts: &Facts<'_>) -> Result<()> {
         let passthrough = matches!(cpu.mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum));
         match (max.mode, max.bits) {
             (PhysAddrMode::Passthrough, _) if !passthrough => {
-                return Err(unsupported(format!("CPU maximum physical address bits mode '{}' can only be used with 'host-passthrough' / 'maximum' CPUs", max.mode)));
+                return Err(unsupported(format!(
+                    "CPU maximum physical address bits mode '{}' can only be used with 'host-passthrough' / 'maximum' CPUs",
+                    max.mode
+                )));
             }
             (PhysAddrMode::Passthrough, Some(_)) => {
-                return Err(unsupported("CPU maximum physical address bits number specification cannot be used with mode='passthrough'"));
+                return Err(unsupported(
+                    "CPU maximum physical address bits number specification cannot be used with mode='passthrough'",
+                ));
             }
             _ => {}
         }
@@ -61,7 +66,9 @@ fn check_cache(cpu: &CpuDef, level: Option<u32>, mode: CpuCacheMode) -> Result<(
         }
         CpuCacheMode::Passthrough => {
             if !matches!(cpu.mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum)) {
-                return Err(unsupported(format!("CPU cache mode '{mode}' can only be used with 'host-passthrough' / 'maximum' CPUs")));
+                return Err(unsupported(format!(
+                    "CPU cache mode '{mode}' can only be used with 'host-passthrough' / 'maximum' CPUs"
+                )));
             }
             if level.is_some() {
                 return Err(unsupported(format!("unsupported CPU cache level for mode '{mode}'")));
@@ -79,7 +86,8 @@ fn check_cache(cpu: &CpuDef, level: Option<u32>, mode: CpuCacheMode) -> Result<(
 fn check_sve(cpu: &CpuDef) -> Result<()> {
     let off = cpu.features.iter().any(|f| f.name == "sve" && f.policy == Some(FeaturePolicy::Disable));
     let lengths = cpu.features.iter().any(|f| {
-        f.name.strip_prefix("sve").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) && f.policy == Some(FeaturePolicy::Require)
+        f.name.strip_prefix("sve").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+            && f.policy == Some(FeaturePolicy::Require)
     });
     if off && lengths {
         return Err(unsupported("SVE disabled, but SVE vector lengths provided"));

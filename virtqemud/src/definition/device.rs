@@ -87,7 +87,10 @@ fn settle_serials(def: &mut DomainDef) {
 }
 
 fn settle_interfaces(def: &mut DomainDef, facts: &Facts<'_>) {
-    let virtio = machine::is_s390(def) || machine::is_arm_virt(def) || machine::is_riscv_virt(def) || machine::is_loongarch_virt(def);
+    let virtio = machine::is_s390(def)
+        || machine::is_arm_virt(def)
+        || machine::is_riscv_virt(def)
+        || machine::is_loongarch_virt(def);
     let model = match def.os.machine.as_deref() {
         _ if virtio => "virtio",
         Some("versatilepb") => "smc91c111",
@@ -106,7 +109,11 @@ fn default_video(def: &DomainDef, facts: &Facts<'_>) -> VideoModel {
     let has = |name| facts.capability.has_type(name);
     match () {
         () if machine::is_ppc64(def) => VideoModel::Vga,
-        () if machine::is_s390(def) || machine::is_arm_virt(def) || machine::is_riscv_virt(def) || machine::is_loongarch_virt(def) => {
+        () if machine::is_s390(def)
+            || machine::is_arm_virt(def)
+            || machine::is_riscv_virt(def)
+            || machine::is_loongarch_virt(def) =>
+        {
             VideoModel::Virtio
         }
         () if has("cirrus-vga") => VideoModel::Cirrus,
@@ -174,7 +181,9 @@ fn settle_panics(def: &mut DomainDef) -> Result<()> {
         () => None,
     };
     for panic in def.devices.panics.iter_mut().filter(|p| p.model.is_none()) {
-        panic.model = Some(default.ok_or_else(|| unsupported("no panic model provided, and no default for the architecture and machine type"))?);
+        panic.model = Some(default.ok_or_else(|| {
+            unsupported("no panic model provided, and no default for the architecture and machine type")
+        })?);
     }
     Ok(())
 }
@@ -189,7 +198,8 @@ fn settle_channels(def: &mut DomainDef) {
     }
     for channel in def.devices.channels.iter_mut() {
         // a path that we made up belongs to one run
-        if let (ChannelTarget::Virtio { name: Some(name), .. }, Chardev::Unix { path, listen, .. }) = (&channel.target, &mut channel.source.backend)
+        if let (ChannelTarget::Virtio { name: Some(name), .. }, Chardev::Unix { path, listen, .. }) =
+            (&channel.target, &mut channel.source.backend)
             && path.as_deref().is_some_and(|p| p.ends_with(&format!("/{name}")) && p.contains("/libvirt/qemu/channel/"))
         {
             *path = None;
@@ -199,7 +209,8 @@ fn settle_channels(def: &mut DomainDef) {
 }
 
 fn settle_small(def: &mut DomainDef) {
-    let (pseries, arm) = (machine::is_pseries(def), machine::is_arm(def) || machine::is_riscv(def) || machine::is_loongarch(def));
+    let (pseries, arm) =
+        (machine::is_pseries(def), machine::is_arm(def) || machine::is_riscv(def) || machine::is_loongarch(def));
     for tpm in &mut def.devices.tpms {
         let model = *tpm.model.get_or_insert(if pseries { TpmModel::Spapr } else { TpmModel::Tis });
         if let TpmBackend::Emulator(emulator) = &mut tpm.backend {
@@ -254,10 +265,10 @@ fn settle_graphics(def: &mut DomainDef) {
     for graphics in &mut def.devices.graphics {
         let Some(listen) = graphics.listens.first_mut() else { continue };
         match &mut graphics.graphics {
-            Graphics::Spice(spice) => {
-                if !spice.autoport && spice.port <= 0 && spice.tls_port <= 0 && listen.kind == ListenKind::Address {
-                    *listen = Listen::new(ListenKind::None);
-                }
+            Graphics::Spice(spice)
+                if !spice.autoport && spice.port <= 0 && spice.tls_port <= 0 && listen.kind == ListenKind::Address =>
+            {
+                *listen = Listen::new(ListenKind::None);
             }
             Graphics::Vnc(vnc) => {
                 let ours = listen.socket.as_deref().is_some_and(|s| s.contains("/libvirt/qemu/domain-"));

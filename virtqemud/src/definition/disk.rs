@@ -39,7 +39,14 @@ fn bus_by_name(disk: &DiskDef) -> Result<DiskBus> {
     if disk.device == DiskDevice::Floppy {
         return Ok(DiskBus::Fdc);
     }
-    let prefixes = [("hd", DiskBus::Ide), ("sd", DiskBus::Scsi), ("vd", DiskBus::Virtio), ("xvd", DiskBus::Xen), ("ubd", DiskBus::Uml), ("fd", DiskBus::Fdc)];
+    let prefixes = [
+        ("hd", DiskBus::Ide),
+        ("sd", DiskBus::Scsi),
+        ("vd", DiskBus::Virtio),
+        ("xvd", DiskBus::Xen),
+        ("ubd", DiskBus::Uml),
+        ("fd", DiskBus::Fdc),
+    ];
     let bus = prefixes.iter().find(|(prefix, _)| disk.dst.starts_with(prefix)).map(|(_, bus)| *bus);
     bus.ok_or_else(|| xml_error(format!("Unknown disk name '{}' and no bus specified", disk.dst)))
 }

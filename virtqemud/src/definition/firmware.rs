@@ -62,7 +62,10 @@ fn known<'a>(def: &DomainDef, facts: &'a Facts<'_>) -> Option<&'a Firmware> {
     if loader.kind != Some(LoaderKind::Pflash) || loader.readonly != Some(true) || loader.nvram_new_style {
         return None;
     }
-    facts.firmwares.iter().find(|f| f.code().and_then(|c| c.to_str()) == Some(path) && fits(f, def, loader, os::Firmware::Efi))
+    facts
+        .firmwares
+        .iter()
+        .find(|f| f.code().and_then(|c| c.to_str()) == Some(path) && fits(f, def, loader, os::Firmware::Efi))
 }
 
 /// Chooses template and store of a loader that no descriptor knows.
@@ -108,7 +111,11 @@ fn select(def: &mut DomainDef, facts: &Facts<'_>, wanted: os::Firmware) -> Resul
     let found = facts.firmwares.iter().find(|f| fits(f, def, &loader, wanted));
     let Some(firmware) = found else {
         let word = wanted.word();
-        return Err(Error::new(Domain::Qemu, Code::OperationFailed, format!("Unable to find '{word}' firmware that is compatible with the current configuration")));
+        return Err(Error::new(
+            Domain::Qemu,
+            Code::OperationFailed,
+            format!("Unable to find '{word}' firmware that is compatible with the current configuration"),
+        ));
     };
     apply(def, facts, firmware, loader);
     Ok(())
@@ -120,17 +127,21 @@ fn fits(firmware: &Firmware, def: &DomainDef, loader: &Loader, wanted: os::Firmw
         os::Firmware::Bios => "bios",
     };
     let machine = def.os.machine.as_deref().unwrap_or("");
-    if !firmware.interface_types.iter().any(|t| t == kind) || !firmware.fits(crate::capability::emulator::target_from_arch(&def.os.arch), machine) {
+    if !firmware.interface_types.iter().any(|t| t == kind)
+        || !firmware.fits(crate::capability::emulator::target_from_arch(&def.os.arch), machine)
+    {
         return false;
     }
     let (secure, enrolled) = (firmware.has_feature("secure-boot"), firmware.has_feature("enrolled-keys"));
     let asked = |feature| def.os.firmware_features.iter().find(|(f, _)| *f == feature).map(|(_, on)| *on);
     let wants_secure = asked(FirmwareFeature::SecureBoot).or(loader.secure.filter(|s| *s));
-    if wants_secure.is_some_and(|w| w != secure) || asked(FirmwareFeature::EnrolledKeys).is_some_and(|w| w != enrolled) {
+    if wants_secure.is_some_and(|w| w != secure) || asked(FirmwareFeature::EnrolledKeys).is_some_and(|w| w != enrolled)
+    {
         return false;
     }
     // system management mode must not be switched off where it is needed, and it needs a q35 machine
-    if firmware.has_feature("requires-smm") && (def.features.smm.is_some_and(|s| !s.state) || !machine.contains("q35")) {
+    if firmware.has_feature("requires-smm") && (def.features.smm.is_some_and(|s| !s.state) || !machine.contains("q35"))
+    {
         return false;
     }
     fits_mapping(firmware, loader)
@@ -143,7 +154,10 @@ fn fits_mapping(firmware: &Firmware, loader: &Loader) -> bool {
                 return false;
             }
             let stateless = mode.as_deref() == Some("stateless");
-            if loader.stateless == Some(true) && !stateless || stateless && loader.nvram.is_some() || mode.as_deref() == Some("combined") {
+            if loader.stateless == Some(true) && !stateless
+                || stateless && loader.nvram.is_some()
+                || mode.as_deref() == Some("combined")
+            {
                 return false;
             }
             if loader.readonly == Some(false) {
@@ -153,7 +167,9 @@ fn fits_mapping(firmware: &Firmware, loader: &Loader) -> bool {
             if loader.path.is_some() && loader.path.as_deref() != code {
                 return false;
             }
-            if loader.format.is_some_and(|f| f != format_of(executable)) || (loader.format.is_none() && format_of(executable) != ImageFormat::Raw && loader.path.is_none()) {
+            if loader.format.is_some_and(|f| f != format_of(executable))
+                || (loader.format.is_none() && format_of(executable) != ImageFormat::Raw && loader.path.is_none())
+            {
                 return false;
             }
             let Some(template) = nvram_template else { return stateless };
@@ -164,7 +180,11 @@ fn fits_mapping(firmware: &Firmware, loader: &Loader) -> bool {
             let store_format = loader.nvram.as_ref().and_then(|n| n.format);
             store_format.is_none_or(|f| f == format_of(template))
         }
-        Mapping::Memory { .. } => loader.kind.is_none_or(|k| k == LoaderKind::Rom) && loader.nvram.is_none() && loader.nvram_template.is_none(),
+        Mapping::Memory { .. } => {
+            loader.kind.is_none_or(|k| k == LoaderKind::Rom)
+                && loader.nvram.is_none()
+                && loader.nvram_template.is_none()
+        }
         Mapping::Kernel { .. } | Mapping::Unknown => false,
     }
 }
@@ -184,7 +204,8 @@ fn apply(def: &mut DomainDef, facts: &Facts<'_>, firmware: &Firmware, mut loader
                     loader.nvram_template = template.filename.to_str().map(str::to_owned);
                     loader.nvram_template_format = Some(format_of(template));
                 }
-                let path = store_path(def, facts, if format_of(template) == ImageFormat::Qcow2 { "qcow2" } else { "fd" });
+                let path =
+                    store_path(def, facts, if format_of(template) == ImageFormat::Qcow2 { "qcow2" } else { "fd" });
                 let store = loader.nvram.get_or_insert_with(|| StorageSource::new(SourceKind::File));
                 store.format.get_or_insert(format_of(template));
                 if store.kind == SourceKind::File {

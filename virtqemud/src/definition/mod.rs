@@ -125,7 +125,12 @@ pub fn complete(mut def: DomainDef, facts: &Facts<'_>, flags: Flags) -> Result<D
 ///
 /// # Errors
 /// As [`read`] and [`complete`], or those of `facts`.
-pub fn parse<'a>(xml: &str, host_arch: &str, facts: impl FnOnce(&Wanted) -> Result<Facts<'a>>, flags: Flags) -> Result<DomainDef> {
+pub fn parse<'a>(
+    xml: &str,
+    host_arch: &str,
+    facts: impl FnOnce(&Wanted) -> Result<Facts<'a>>,
+    flags: Flags,
+) -> Result<DomainDef> {
     let def = read(xml, host_arch, flags)?;
     let facts = facts(&wanted(&def))?;
     complete(def, &facts, flags)

@@ -4,8 +4,8 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
 use super::fault::{unsupported, xml_error};
+use crate::FormatFlags;
 
 text_enum! {
     /// Basis of a variable clock.
@@ -24,9 +24,17 @@ pub enum Adjustment {
 /// `offset=`
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClockOffset {
-    Utc { adjustment: Option<Adjustment> },
-    Localtime { adjustment: Option<Adjustment> },
-    Variable { adjustment: i64, basis: ClockBasis, adjustment0: i64 },
+    Utc {
+        adjustment: Option<Adjustment>,
+    },
+    Localtime {
+        adjustment: Option<Adjustment>,
+    },
+    Variable {
+        adjustment: i64,
+        basis: ClockBasis,
+        adjustment0: i64,
+    },
     Timezone(String),
     /// Seconds since the epoch.
     Absolute(u64),
@@ -87,7 +95,9 @@ impl Timer {
             Some(c) => {
                 let number = |name: &str| match c.attr(name) {
                     None => Ok(None),
-                    Some(text) => xml::parse_u64(text, 10).map(Some).ok_or_else(|| xml_error(format!("invalid catchup {name}"))),
+                    Some(text) => {
+                        xml::parse_u64(text, 10).map(Some).ok_or_else(|| xml_error(format!("invalid catchup {name}")))
+                    }
                 };
                 Some([number("threshold")?, number("slew")?, number("limit")?])
             }
@@ -142,9 +152,12 @@ impl Clock {
                 ClockOffset::Variable { adjustment, basis: node.word("basis")?.unwrap_or(ClockBasis::Utc), adjustment0 }
             }
             Some("timezone") => ClockOffset::Timezone(
-                node.string("timezone").ok_or_else(|| xml_error("missing 'timezone' attribute for clock with offset='timezone'"))?,
+                node.string("timezone")
+                    .ok_or_else(|| xml_error("missing 'timezone' attribute for clock with offset='timezone'"))?,
             ),
-            Some("absolute") => ClockOffset::Absolute(node.u64("start")?.ok_or_else(|| xml::missing_attribute(node, "start"))?),
+            Some("absolute") => {
+                ClockOffset::Absolute(node.u64("start")?.ok_or_else(|| xml::missing_attribute(node, "start"))?)
+            }
             Some(word) => return Err(unsupported(format!("unknown clock offset '{word}'"))),
         };
         let timers = node.children("timer").map(Timer::parse).collect::<Result<_>>()?;
@@ -157,7 +170,8 @@ impl Clock {
             None => None,
             Some("reset") => Some(Adjustment::Reset),
             Some(text) => {
-                let adjustment = xml::parse_i64(text, 10).ok_or_else(|| xml_error(format!("invalid clock adjustment '{text}'")))?;
+                let adjustment =
+                    xml::parse_i64(text, 10).ok_or_else(|| xml_error(format!("invalid clock adjustment '{text}'")))?;
                 return Ok(ClockOffset::Variable { adjustment, basis, adjustment0: 0 });
             }
         };

@@ -96,7 +96,9 @@ impl Topology {
 
     /// How many vCPUs it makes.
     pub fn count(&self) -> u64 {
-        [self.dies, self.clusters, self.cores, self.threads].iter().fold(u64::from(self.sockets), |n, f| n.saturating_mul(u64::from(*f)))
+        [self.dies, self.clusters, self.cores, self.threads]
+            .iter()
+            .fold(u64::from(self.sockets), |n, f| n.saturating_mul(u64::from(*f)))
     }
 }
 
@@ -110,11 +112,15 @@ impl CpuDef {
         let model = model_node.map(|m| m.text().trim().to_owned()).filter(|m| !m.is_empty());
         let mode = match node.attr("mode") {
             None => None,
-            Some(word) => Some(CpuMode::from_word(word).ok_or_else(|| Error::new(Domain::Cpu, Code::ConfigUnsupported, format!("Invalid mode attribute '{word}'")))?),
+            Some(word) => Some(CpuMode::from_word(word).ok_or_else(|| {
+                Error::new(Domain::Cpu, Code::ConfigUnsupported, format!("Invalid mode attribute '{word}'"))
+            })?),
         };
         let custom = mode.unwrap_or(CpuMode::Custom) == CpuMode::Custom;
         let mut def = Self {
-            mode: mode.filter(|m| *m != CpuMode::Custom || model.is_some()).or_else(|| model.as_ref().map(|_| CpuMode::Custom)),
+            mode: mode
+                .filter(|m| *m != CpuMode::Custom || model.is_some())
+                .or_else(|| model.as_ref().map(|_| CpuMode::Custom)),
             check: node.word("check")?,
             migratable: node.on_off("migratable")?,
             deprecated_features: node.on_off("deprecated_features")?,
@@ -127,7 +133,11 @@ impl CpuDef {
             def.match_ = node.word("match")?.or_else(|| model.as_ref().map(|_| CpuMatch::Exact));
         }
         if def.migratable.is_some() && !matches!(mode, Some(CpuMode::HostPassthrough | CpuMode::Maximum)) {
-            return Err(Error::new(Domain::Cpu, Code::ConfigUnsupported, "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode"));
+            return Err(Error::new(
+                Domain::Cpu,
+                Code::ConfigUnsupported,
+                "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode",
+            ));
         }
         if let Some(id) = &def.vendor_id
             && (id.len() != 12 || id.contains(','))
@@ -153,8 +163,11 @@ impl CpuDef {
             self.cache = Some((level.map(i32::cast_unsigned), cache.required_word("mode")?));
         }
         if let Some(max) = node.child("maxphysaddr") {
-            self.max_phys_addr =
-                Some(MaxPhysAddr { mode: max.required_word("mode")?, bits: max.u32("bits")?, limit: max.u32("limit")? });
+            self.max_phys_addr = Some(MaxPhysAddr {
+                mode: max.required_word("mode")?,
+                bits: max.u32("bits")?,
+                limit: max.u32("limit")?,
+            });
         }
         Ok(())
     }
@@ -169,7 +182,8 @@ impl CpuDef {
             }
             let policy = match feature.attr("policy") {
                 None => FeaturePolicy::Require,
-                Some(word) => FeaturePolicy::from_word(word).ok_or_else(|| Error::new(Domain::Cpu, Code::InternalError, "Invalid CPU feature policy"))?,
+                Some(word) => FeaturePolicy::from_word(word)
+                    .ok_or_else(|| Error::new(Domain::Cpu, Code::InternalError, "Invalid CPU feature policy"))?,
             };
             self.features.push(CpuFeature { name, policy: Some(policy) });
         }
@@ -204,7 +218,13 @@ impl CpuDef {
             w.leaf_opt("vendor", self.vendor.as_deref());
             if let Some(t) = &self.topology {
                 w.element("topology", |w| {
-                    for (name, n) in [("sockets", t.sockets), ("dies", t.dies), ("clusters", t.clusters), ("cores", t.cores), ("threads", t.threads)] {
+                    for (name, n) in [
+                        ("sockets", t.sockets),
+                        ("dies", t.dies),
+                        ("clusters", t.clusters),
+                        ("cores", t.cores),
+                        ("threads", t.threads),
+                    ] {
                         w.attr(name, n);
                     }
                 });

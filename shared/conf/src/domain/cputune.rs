@@ -4,8 +4,8 @@ use error::{Code, Domain, Error, Result};
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::Bitmap;
 use super::fault::{unsupported, xml_detail, xml_error};
+use crate::Bitmap;
 
 text_enum! {
     /// Scheduler.
@@ -106,7 +106,9 @@ fn tune_i64(node: Node<'_>, name: &str) -> Result<Option<i64>> {
 }
 
 fn cpuset(node: Node<'_>) -> Result<Bitmap> {
-    let text = node.attr("cpuset").ok_or_else(|| Error::new(Domain::Domain, Code::InternalError, format!("missing cpuset for {}", node.name())))?;
+    let text = node.attr("cpuset").ok_or_else(|| {
+        Error::new(Domain::Domain, Code::InternalError, format!("missing cpuset for {}", node.name()))
+    })?;
     let set = Bitmap::parse(text)?;
     if set.is_empty() { Err(unsupported(format!("Invalid value of 'cpuset': {text}"))) } else { Ok(set) }
 }
@@ -115,7 +117,9 @@ fn scheduler(node: Node<'_>) -> Result<(Scheduler, Option<i32>)> {
     let word = node.attr("scheduler").ok_or_else(|| xml_error("Missing 'scheduler' attribute"))?;
     let scheduler = Scheduler::from_word(word).ok_or_else(|| xml_error(format!("Invalid scheduler: {word}")))?;
     let priority = match scheduler {
-        Scheduler::Fifo | Scheduler::Rr => Some(node.i32("priority")?.ok_or_else(|| xml_error("Missing scheduler priority"))?),
+        Scheduler::Fifo | Scheduler::Rr => {
+            Some(node.i32("priority")?.ok_or_else(|| xml_error("Missing scheduler priority"))?)
+        }
         Scheduler::Batch | Scheduler::Idle => None,
     };
     Ok((scheduler, priority))
@@ -125,7 +129,9 @@ fn scheduler(node: Node<'_>) -> Result<(Scheduler, Option<i32>)> {
 fn parse_scheds(node: Node<'_>, element: &str, attribute: &str) -> Result<Vec<Sched>> {
     let mut all: Vec<Sched> = Vec::new();
     for child in node.children(element) {
-        let text = child.attr(attribute).ok_or_else(|| xml_error(format!("Missing attribute '{attribute}' in element '{element}'")))?;
+        let text = child
+            .attr(attribute)
+            .ok_or_else(|| xml_error(format!("Missing attribute '{attribute}' in element '{element}'")))?;
         let ids = Bitmap::parse(text)?;
         if ids.is_empty() {
             return Err(xml_error(format!("'{element}' attribute '{attribute}' has invalid value '{text}'")));
@@ -142,7 +148,13 @@ fn parse_scheds(node: Node<'_>, element: &str, attribute: &str) -> Result<Vec<Sc
     Ok(all)
 }
 
-fn format_sched(w: &mut Writer, element: &str, ids: Option<(&str, &Bitmap)>, scheduler: Scheduler, priority: Option<i32>) {
+fn format_sched(
+    w: &mut Writer,
+    element: &str,
+    ids: Option<(&str, &Bitmap)>,
+    scheduler: Scheduler,
+    priority: Option<i32>,
+) {
     w.element(element, |w| {
         if let Some((name, ids)) = ids {
             w.attr(name, ids);
@@ -157,16 +169,29 @@ impl CacheTune {
         let resctrl = |detail: String| Error::new(Domain::Resctrl, Code::XmlError, detail);
         let mut caches: Vec<CacheAllocation> = Vec::new();
         for cache in node.children("cache") {
-            let need = |name: &str| cache.u32(name)?.ok_or_else(|| xml_error(format!("Missing cachetune attribute '{name}'")));
+            let need =
+                |name: &str| cache.u32(name)?.ok_or_else(|| xml_error(format!("Missing cachetune attribute '{name}'")));
             let (level, id) = (need("level")?, need("id")?);
             let word = cache.attr("type").ok_or_else(|| xml_error("Missing cachetune attribute 'type'"))?;
-            let kind = CacheKind::from_word(word).ok_or_else(|| xml_error(format!("Invalid cachetune attribute 'type' value '{word}'")))?;
+            let kind = CacheKind::from_word(word)
+                .ok_or_else(|| xml_error(format!("Invalid cachetune attribute 'type' value '{word}'")))?;
             let size = cache.u64("size")?.ok_or_else(|| xml::missing_attribute(cache, "size"))?;
-            let clash = caches.iter().any(|c| c.level == level && c.id == id && (c.kind == kind || c.kind == CacheKind::Both || kind == CacheKind::Both));
+            let clash = caches.iter().any(|c| {
+                c.level == level
+                    && c.id == id
+                    && (c.kind == kind || c.kind == CacheKind::Both || kind == CacheKind::Both)
+            });
             if clash {
-                return Err(resctrl(format!("Colliding cache allocations for cache level '{level}' id '{id}', type '{kind}'")));
+                return Err(resctrl(format!(
+                    "Colliding cache allocations for cache level '{level}' id '{id}', type '{kind}'"
+                )));
             }
-            caches.push(CacheAllocation { level, id, kind, size: crate::size::scaled(size, cache.attr("unit"), 1024, u64::MAX)? });
+            caches.push(CacheAllocation {
+                level,
+                id,
+                kind,
+                size: crate::size::scaled(size, cache.attr("unit"), 1024, u64::MAX)?,
+            });
         }
         let vcpus = Bitmap::parse(node.attr("vcpus").ok_or_else(|| xml_error("Missing cachetune attribute 'vcpus'"))?)?;
         let monitors = ResctrlMonitor::parse_all(node)?;
@@ -194,10 +219,13 @@ impl CacheTune {
 
 impl ResctrlMonitor {
     fn parse_all(node: Node<'_>) -> Result<Vec<Self>> {
-        node.children("monitor").map(|m| {
-            let vcpus = Bitmap::parse(m.attr("vcpus").ok_or_else(|| xml_error("Missing monitor attribute 'vcpus'"))?)?;
-            Ok(Self { level: m.u32("level")?, vcpus })
-        }).collect()
+        node.children("monitor")
+            .map(|m| {
+                let vcpus =
+                    Bitmap::parse(m.attr("vcpus").ok_or_else(|| xml_error("Missing monitor attribute 'vcpus'"))?)?;
+                Ok(Self { level: m.u32("level")?, vcpus })
+            })
+            .collect()
     }
 
     fn format(&self, w: &mut Writer) {
@@ -210,11 +238,17 @@ impl ResctrlMonitor {
 
 impl MemoryTune {
     fn parse(node: Node<'_>) -> Result<Self> {
-        let vcpus = Bitmap::parse(node.attr("vcpus").ok_or_else(|| xml_error("Missing memorytune attribute 'vcpus'"))?)?;
-        let nodes: Result<Vec<_>> = node.children("node").map(|n| {
-            let need = |name: &str| n.u32(name)?.ok_or_else(|| xml_error(format!("Missing memorytune attribute '{name}'")));
-            Ok((need("id")?, need("bandwidth")?))
-        }).collect();
+        let vcpus =
+            Bitmap::parse(node.attr("vcpus").ok_or_else(|| xml_error("Missing memorytune attribute 'vcpus'"))?)?;
+        let nodes: Result<Vec<_>> = node
+            .children("node")
+            .map(|n| {
+                let need = |name: &str| {
+                    n.u32(name)?.ok_or_else(|| xml_error(format!("Missing memorytune attribute '{name}'")))
+                };
+                Ok((need("id")?, need("bandwidth")?))
+            })
+            .collect();
         Ok(Self { vcpus, nodes: nodes?, monitors: ResctrlMonitor::parse_all(node)? })
     }
 
@@ -304,8 +338,12 @@ impl CpuTune {
             if let Some((scheduler, priority)) = self.emulator_sched {
                 format_sched(w, "emulatorsched", None, scheduler, priority);
             }
-            self.vcpu_scheds.iter().for_each(|s| format_sched(w, "vcpusched", Some(("vcpus", &s.ids)), s.scheduler, s.priority));
-            self.iothread_scheds.iter().for_each(|s| format_sched(w, "iothreadsched", Some(("iothreads", &s.ids)), s.scheduler, s.priority));
+            self.vcpu_scheds
+                .iter()
+                .for_each(|s| format_sched(w, "vcpusched", Some(("vcpus", &s.ids)), s.scheduler, s.priority));
+            self.iothread_scheds
+                .iter()
+                .for_each(|s| format_sched(w, "iothreadsched", Some(("iothreads", &s.ids)), s.scheduler, s.priority));
             self.cache_tunes.iter().for_each(|c| c.format(w, live));
             self.memory_tunes.iter().for_each(|m| m.format(w));
         });

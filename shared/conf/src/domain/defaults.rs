@@ -13,88 +13,10 @@ use super::device::hostdev::{HostdevDef, HostdevSource, ScsiSource};
 use super::device::info::{Address, DriveAddress};
 use super::device::source::{Protocol, SourceKind, StorageSource};
 use super::device::video::VideoModel;
-use super::fault::{internal, unsupported, xml_detail, xml_error};
+use super::fault::{internal, unsupported, xml_error};
 use super::os::{BootDevice, OsType};
 
 impl DomainDef {
-    /// Works out total, initial and current memory; `infer`: the sum of the NUMA cells outweighs `<memory>`, as on define.
-    ///
-    /// # Errors
-    /// `XML_ERROR` and `CONFIG_UNSUPPORTED` as libvirt's.
-    pub fn settle_memory(&mut self, infer: bool) -> Result<()> {
-        let numa = if self.memory.total_kib == 0 || infer { self.numa.memory_kib() } else { 0 };
-        let hotplug = self.hotplug_memory_kib();
-        if numa > 0 {
-            self.memory.total_kib = numa.saturating_add(hotplug);
-        } else if hotplug > self.memory.total_kib {
-            return Err(unsupported("Total size of memory devices exceeds the total memory size"));
-        }
-        if self.initial_memory_kib() == 0 {
-            return Err(xml_error("Memory size must be specified via <memory> or in the <numa> configuration"));
-        }
-        if self.memory.current_kib == 0 || self.memory.current_kib > self.memory.total_kib {
-            self.memory.current_kib = self.memory.total_kib;
-        }
-        self.settle_hugepages()?;
-        if self.memory.slots > 0 && self.memory.max_kib == 0 {
-            return Err(xml_error("both maximum memory size and memory slot count must be specified"));
-        }
-        if self.memory.max_kib > 0 && self.memory.max_kib < self.memory.total_kib {
-            return Err(xml_error("maximum memory size must be equal or greater than the actual memory size"));
-        }
-        Ok(())
-    }
-
-    /// Without guest cells, pages for node 0 are pages for all of the guest.
-    fn settle_hugepages(&mut self) -> Result<()> {
-        let Some(pages) = self.memory_backing.hugepages.as_mut().filter(|_| self.numa.cells.is_empty()) else { return Ok(()) };
-        let only_zero = |p: &super::memory::HugePage| p.nodes.as_ref().is_some_and(|n| n.len() == 1 && n.contains(0));
-        let masters: Vec<u64> = pages.iter().filter(|p| p.nodes.is_none() || only_zero(p)).map(|p| p.size_kib).collect();
-        if let [first, second, ..] = masters[..] {
-            return Err(xml_detail(format!("two master hugepages detected: {second} and {first}")));
-        }
-        Ok(())
-    }
-
-    /// Puts vCPUs that are in no cell into the first one, and gives a guest that can grow a cell to grow in.
-    pub fn settle_numa(&mut self, update: bool) {
-        let max = self.vcpu.max() as u32;
-        if update && self.numa.cells.is_empty() && self.memory.max_kib > 0 {
-            let cell = super::numa::NumaCell { memory_kib: self.initial_memory_kib(), ..Default::default() };
-            self.numa.cells.push(cell);
-        }
-        let mut free = crate::Bitmap::first(max);
-        for cell in &self.numa.cells {
-            free = free.iter().filter(|n| !cell.cpus.as_ref().is_some_and(|c| c.contains(*n))).collect();
-        }
-        if let Some(first) = self.numa.cells.first_mut().filter(|_| !free.is_empty()) {
-            first.cpus.get_or_insert_default().extend(&free);
-        }
-    }
-
-    /// Automatic placement of vCPUs and of memory follow from each other.
-    pub fn settle_placement(&mut self) {
-        use super::numa::{NumaMemory, NumaMode};
-        use super::vcpu::Placement;
-        let memory_auto = self.numatune.memory.as_ref().is_some_and(|m| m.placement == Some(Placement::Auto));
-        if memory_auto && self.vcpu.cpuset.is_none() && self.cputune.vcpu_pins.is_empty() && self.cputune.emulator_pin.is_none() {
-            self.vcpu.placement = Some(Placement::Auto);
-        }
-        if self.vcpu.placement == Some(Placement::Auto) && self.numatune.memory.is_none() {
-            self.numatune.memory = Some(NumaMemory { mode: Some(NumaMode::Strict), placement: Some(Placement::Auto), nodes: None });
-        }
-    }
-
-    /// Sum of the memory devices.
-    pub fn hotplug_memory_kib(&self) -> u64 {
-        self.devices.memories.iter().fold(0u64, |sum, m| sum.saturating_add(m.size_kib))
-    }
-
-    /// Memory that the guest starts with, memory devices left out.
-    pub fn initial_memory_kib(&self) -> u64 {
-        self.memory.total_kib.saturating_sub(self.hotplug_memory_kib())
-    }
-
     /// Fills in what the driver's defaults leave open, in libvirt's order.
     ///
     /// # Errors
@@ -127,15 +49,29 @@ impl DomainDef {
             Some(console) if matches!(console.target, None | Some(ConsoleType::Serial)) => {
                 console.target = Some(ConsoleType::Serial);
                 if self.devices.serials.is_empty() {
-                    let serial = SerialDef { source: console.source.clone(), target: None, model: None, port: console.port, info: std::mem::take(&mut console.info) };
+                    let serial = SerialDef {
+                        source: console.source.clone(),
+                        target: None,
+                        model: None,
+                        port: console.port,
+                        info: std::mem::take(&mut console.info),
+                    };
                     self.devices.serials.push(serial);
                 }
             }
             _ => {
                 let Some(serial) = self.devices.serials.first() else { return };
-                let plain = matches!(serial.target, None | Some(SerialType::Isa | SerialType::SpaprVio | SerialType::System | SerialType::Sclp));
+                let plain = matches!(
+                    serial.target,
+                    None | Some(SerialType::Isa | SerialType::SpaprVio | SerialType::System | SerialType::Sclp)
+                );
                 if plain {
-                    let console = ConsoleDef { source: serial.source.clone(), target: Some(ConsoleType::Serial), port: Some(0), info: Default::default() };
+                    let console = ConsoleDef {
+                        source: serial.source.clone(),
+                        target: Some(ConsoleType::Serial),
+                        port: Some(0),
+                        info: Default::default(),
+                    };
                     self.devices.consoles.insert(0, console);
                 }
             }
@@ -266,7 +202,8 @@ impl DomainDef {
                 || self.devices.disks.iter().any(|d| d.bus == Some(DiskBus::Scsi) && d.info.address == place)
         };
         // libvirt counts the seven units of a narrow bus, whatever the controller
-        let places = (0..1024).flat_map(|controller| (0..7).map(move |unit| DriveAddress { controller, bus: 0, target: 0, unit }));
+        let places = (0..1024)
+            .flat_map(|controller| (0..7).map(move |unit| DriveAddress { controller, bus: 0, target: 0, unit }));
         places.into_iter().find(|a| !taken(a)).ok_or_else(|| internal("no free SCSI address"))
     }
 
@@ -289,8 +226,18 @@ impl DomainDef {
             Some(Address::VirtioSerial(v)) => v.controller,
             _ => 0,
         };
-        let channels = self.devices.channels.iter().filter(|c| matches!(c.target, ChannelTarget::Virtio { .. })).map(|c| number(&c.info.address));
-        let consoles = self.devices.consoles.iter().filter(|c| c.target == Some(ConsoleType::Virtio)).map(|c| number(&c.info.address));
+        let channels = self
+            .devices
+            .channels
+            .iter()
+            .filter(|c| matches!(c.target, ChannelTarget::Virtio { .. }))
+            .map(|c| number(&c.info.address));
+        let consoles = self
+            .devices
+            .consoles
+            .iter()
+            .filter(|c| c.target == Some(ConsoleType::Virtio))
+            .map(|c| number(&c.info.address));
         for index in channels.chain(consoles).collect::<Vec<_>>() {
             self.ensure_controller(ControllerKind::VirtioSerial, index);
         }
@@ -318,7 +265,13 @@ impl DomainDef {
 
     fn ensure_controller(&mut self, kind: ControllerKind, index: u32) {
         if !self.devices.controllers.iter().any(|c| c.kind == kind && c.index == Some(index)) {
-            let model = self.devices.controllers.iter().rev().find(|c| c.kind == kind && kind == ControllerKind::Scsi).and_then(|c| c.model);
+            let model = self
+                .devices
+                .controllers
+                .iter()
+                .rev()
+                .find(|c| c.kind == kind && kind == ControllerKind::Scsi)
+                .and_then(|c| c.model);
             self.devices.insert_controller(ControllerDef::new(kind, Some(index), model));
         }
     }
@@ -338,7 +291,9 @@ impl DomainDef {
             }
         }
 
-        let usb2 = |c: &ControllerDef| c.model.is_some_and(|m| (ControllerModel::Ich9Ehci1..=ControllerModel::Ich9Uhci3).contains(&m));
+        let usb2 = |c: &ControllerDef| {
+            c.model.is_some_and(|m| (ControllerModel::Ich9Ehci1..=ControllerModel::Ich9Uhci3).contains(&m))
+        };
         for at in 0..self.devices.controllers.len() {
             let controller = &self.devices.controllers[at];
             if controller.index.is_some() {
@@ -348,7 +303,11 @@ impl DomainDef {
             if let Some(before) = at.checked_sub(1).map(|b| &self.devices.controllers[b])
                 && usb2(controller)
                 && usb2(before)
-                && !self.devices.controllers.iter().any(|c| c.kind == kind && c.index == before.index && c.model == controller.model)
+                && !self
+                    .devices
+                    .controllers
+                    .iter()
+                    .any(|c| c.kind == kind && c.index == before.index && c.model == controller.model)
             {
                 self.devices.controllers[at].index = before.index;
                 continue;
@@ -394,7 +353,12 @@ impl DomainDef {
 
     fn boot_orders(&self) -> Vec<u32> {
         let d = &self.devices;
-        let infos = d.disks.iter().map(|x| &x.info).chain(d.interfaces.iter().map(|x| &x.info)).chain(d.hostdevs.iter().map(|x| &x.info));
+        let infos = d
+            .disks
+            .iter()
+            .map(|x| &x.info)
+            .chain(d.interfaces.iter().map(|x| &x.info))
+            .chain(d.hostdevs.iter().map(|x| &x.info));
         let infos = infos.chain(d.redirdevs.iter().map(|x| &x.info)).chain(d.filesystems.iter().map(|x| &x.info));
         infos.filter_map(|i| i.boot_index).collect()
     }

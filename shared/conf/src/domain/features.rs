@@ -160,9 +160,14 @@ impl Hyperv {
                 }
                 HypervFeature::Stimer => def.stimer_direct = child.child("direct").map(state).transpose()?,
                 HypervFeature::VendorId => {
-                    let value = child.string("value").ok_or_else(|| xml_error("missing 'value' attribute for HyperV feature 'vendor_id'"))?;
+                    let value = child
+                        .string("value")
+                        .ok_or_else(|| xml_error("missing 'value' attribute for HyperV feature 'vendor_id'"))?;
                     if value.len() > 12 {
-                        return Err(xml_error(format!("HyperV vendor_id value must not be more than {} characters.", 12)));
+                        return Err(xml_error(format!(
+                            "HyperV vendor_id value must not be more than {} characters.",
+                            12
+                        )));
                     }
                     if value.contains(',') {
                         return Err(xml_error("HyperV vendor_id value is invalid"));
@@ -208,7 +213,8 @@ impl Kvm {
     fn parse(node: Node<'_>) -> Result<Self> {
         let mut def = Self::default();
         for child in node.elements() {
-            let feature = KvmFeature::from_word(child.name()).ok_or_else(|| unsupported(format!("unsupported KVM feature: {}", child.name())))?;
+            let feature = KvmFeature::from_word(child.name())
+                .ok_or_else(|| unsupported(format!("unsupported KVM feature: {}", child.name())))?;
             let on = state(child)?;
             def.states.retain(|(f, _)| *f != feature);
             def.states.push((feature, on));
@@ -246,7 +252,8 @@ impl Smm {
             None => None,
             Some(tseg) => {
                 let text = tseg.text();
-                let value = xml::parse_u64(text.trim(), 10).ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute './tseg'")))?;
+                let value = xml::parse_u64(text.trim(), 10)
+                    .ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute './tseg'")))?;
                 Some(crate::size::scaled(value, tseg.attr("unit"), 1 << 20, u64::MAX)?)
             }
         };
@@ -292,7 +299,10 @@ impl Features {
                 "pvspinlock" => def.pvspinlock = Some(node.on_off("state")?.unwrap_or(true)),
                 "capabilities" => {
                     let policy = node.word("policy")?.unwrap_or(CapabilitiesPolicy::Default);
-                    let list = node.elements().map(|c| Ok((c.name().to_owned(), c.on_off("state")?))).collect::<Result<_>>()?;
+                    let list = node
+                        .elements()
+                        .map(|c| Ok((c.name().to_owned(), c.on_off("state")?)))
+                        .collect::<Result<_>>()?;
                     def.capabilities = Some((policy, list));
                 }
                 "pmu" => def.pmu = Some(node.on_off("state")?.unwrap_or(true)),
@@ -300,7 +310,12 @@ impl Features {
                 "smm" => def.smm = Some(Smm::parse(node)?),
                 "gic" => def.gic = Some(node.word("version")?),
                 "ioapic" => def.ioapic = node.word("driver")?,
-                "hpt" => def.hpt = Some((node.word("resizing")?, node.child("maxpagesize").map(crate::size::memory_kib).transpose()?)),
+                "hpt" => {
+                    def.hpt = Some((
+                        node.word("resizing")?,
+                        node.child("maxpagesize").map(crate::size::memory_kib).transpose()?,
+                    ))
+                }
                 "htm" => def.htm = Some(state(node)?),
                 "nested-hv" => def.nested_hv = Some(state(node)?),
                 "ccf-assist" => def.ccf_assist = Some(state(node)?),
@@ -334,7 +349,8 @@ impl Features {
 
     fn parse_xen(&mut self, node: Node<'_>) -> Result<()> {
         for child in node.elements() {
-            let feature = XenFeature::from_word(child.name()).ok_or_else(|| unsupported(format!("unsupported Xen feature: {}", child.name())))?;
+            let feature = XenFeature::from_word(child.name())
+                .ok_or_else(|| unsupported(format!("unsupported Xen feature: {}", child.name())))?;
             self.xen.push((feature, state(child)?, child.string("mode")));
         }
         Ok(())
@@ -345,7 +361,11 @@ impl Features {
     }
 
     fn format_all(&self, w: &mut Writer) {
-        let flag = |w: &mut Writer, name: &str, on: bool| if on { w.empty(name) };
+        let flag = |w: &mut Writer, name: &str, on: bool| {
+            if on {
+                w.empty(name)
+            }
+        };
         flag(w, "acpi", self.acpi);
         if self.apic {
             w.element("apic", |w| w.on_off("eoi", self.apic_eoi));
@@ -387,7 +407,9 @@ impl Features {
         format_state(w, "vmcoreinfo", self.vmcoreinfo);
         format_state(w, "htm", self.htm);
         format_state(w, "nested-hv", self.nested_hv);
-        w.element_if_any("msrs", |w| w.attr_opt("unknown", self.msrs_unknown_ignore.map(|i| if i { "ignore" } else { "fault" })));
+        w.element_if_any("msrs", |w| {
+            w.attr_opt("unknown", self.msrs_unknown_ignore.map(|i| if i { "ignore" } else { "fault" }))
+        });
         format_state(w, "ccf-assist", self.ccf_assist);
         w.element_if_any("xen", |w| {
             for (feature, on, mode) in &self.xen {

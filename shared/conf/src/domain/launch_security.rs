@@ -8,7 +8,12 @@ use super::fault::xml_error;
 /// `<launchSecurity>`
 #[derive(Clone, Debug, PartialEq)]
 pub enum LaunchSecurity {
-    Sev { common: SevCommon, policy: u32, dh_cert: Option<String>, session: Option<String> },
+    Sev {
+        common: SevCommon,
+        policy: u32,
+        dh_cert: Option<String>,
+        session: Option<String>,
+    },
     SevSnp {
         common: SevCommon,
         policy: u64,
@@ -40,7 +45,9 @@ impl SevCommon {
     fn parse(node: Node<'_>) -> Result<Self> {
         let number = |name: &str, base: u32| match node.child(name) {
             None => Ok(None),
-            Some(n) => xml::parse_u64(n.text().trim(), base).and_then(|n| u32::try_from(n).ok()).map(Some)
+            Some(n) => xml::parse_u64(n.text().trim(), base)
+                .and_then(|n| u32::try_from(n).ok())
+                .map(Some)
                 .ok_or_else(|| xml_error(format!("Invalid format for launch security {name}"))),
         };
         Ok(Self {
@@ -97,7 +104,16 @@ impl LaunchSecurity {
                 w.leaf_opt("dhCert", dh_cert.as_deref());
                 w.leaf_opt("session", session.as_deref());
             }
-            Self::SevSnp { common, policy, guest_visible_workarounds, id_block, id_auth, host_data, author_key, vcek } => {
+            Self::SevSnp {
+                common,
+                policy,
+                guest_visible_workarounds,
+                id_block,
+                id_auth,
+                host_data,
+                author_key,
+                vcek,
+            } => {
                 w.attr("type", "sev-snp");
                 w.yes_no("kernelHashes", common.kernel_hashes);
                 w.yes_no("authorKey", *author_key);

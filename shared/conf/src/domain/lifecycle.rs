@@ -42,11 +42,16 @@ impl Lifecycle {
     pub(super) fn parse(domain: Node<'_>) -> Result<Self> {
         let action = |name: &str, default: LifecycleAction| match domain.child_text(name) {
             None => Ok(default),
-            Some(text) => LifecycleAction::from_word(&text).ok_or_else(|| unsupported(format!("unknown {name} action: {text}"))),
+            Some(text) => {
+                LifecycleAction::from_word(&text).ok_or_else(|| unsupported(format!("unknown {name} action: {text}")))
+            }
         };
         let on_lock_failure = match domain.child_text("on_lockfailure") {
             None => None,
-            Some(text) => Some(LockFailure::from_word(&text).ok_or_else(|| unsupported(format!("unknown on_lockfailure action: {text}")))?),
+            Some(text) => Some(
+                LockFailure::from_word(&text)
+                    .ok_or_else(|| unsupported(format!("unknown on_lockfailure action: {text}")))?,
+            ),
         };
         Ok(Self {
             on_poweroff: action("on_poweroff", LifecycleAction::Destroy)?,
@@ -66,7 +71,8 @@ impl Lifecycle {
 
 impl PowerManagement {
     pub(super) fn parse(domain: Node<'_>) -> Result<Self> {
-        let state = |name: &str| domain.path(&["pm", name]).map(|n| n.yes_no("enabled")).transpose().map(Option::flatten);
+        let state =
+            |name: &str| domain.path(&["pm", name]).map(|n| n.yes_no("enabled")).transpose().map(Option::flatten);
         Ok(Self { suspend_to_mem: state("suspend-to-mem")?, suspend_to_disk: state("suspend-to-disk")? })
     }
 

@@ -4,9 +4,9 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
+use super::fault::{unsupported, xml_detail, xml_error};
 use crate::Bitmap;
 use crate::size::memory_kib;
-use super::fault::{unsupported, xml_detail, xml_error};
 
 /// `<memory>`, `<currentMemory>` and `<maxMemory>` in KiB.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,7 +77,8 @@ impl Memory {
             max_kib: amount("maxMemory")?.unwrap_or_default(),
             slots: match max.and_then(|m| m.attr("slots")) {
                 None => 0,
-                Some(text) => xml::parse_u64(text, 10).and_then(|n| n.try_into().ok())
+                Some(text) => xml::parse_u64(text, 10)
+                    .and_then(|n| n.try_into().ok())
                     .ok_or_else(|| xml_error("Failed to parse memory slot count"))?,
             },
             dump_core: memory.map(|m| m.on_off("dumpCore")).transpose()?.flatten(),
@@ -108,7 +109,8 @@ impl MemTune {
     pub(super) fn parse(domain: Node<'_>) -> Result<Self> {
         let Some(node) = domain.child("memtune") else { return Ok(Self::default()) };
         // the largest value means no limit
-        let limit = |name: &str| node.child(name).map(memory_kib).transpose().map(|l| l.filter(|k| *k < i64::MAX as u64 >> 10));
+        let limit =
+            |name: &str| node.child(name).map(memory_kib).transpose().map(|l| l.filter(|k| *k < i64::MAX as u64 >> 10));
         let tune = Self {
             hard_limit: limit("hard_limit")?,
             soft_limit: limit("soft_limit")?,
@@ -154,9 +156,14 @@ impl MemoryBacking {
                 return Err(xml_detail(format!("two master hugepages detected: {first} and {second}")));
             }
             for (at, page) in pages.iter().enumerate() {
-                let clash = pages[at + 1..].iter().find(|o| page.nodes.as_ref().zip(o.nodes.as_ref()).is_some_and(|(a, b)| a.overlaps(b)));
+                let clash = pages[at + 1..]
+                    .iter()
+                    .find(|o| page.nodes.as_ref().zip(o.nodes.as_ref()).is_some_and(|(a, b)| a.overlaps(b)));
                 if let Some(other) = clash {
-                    return Err(xml_detail(format!("nodeset attribute of hugepages of sizes {} and {} intersect", page.size_kib, other.size_kib)));
+                    return Err(xml_detail(format!(
+                        "nodeset attribute of hugepages of sizes {} and {} intersect",
+                        page.size_kib, other.size_kib
+                    )));
                 }
             }
             def.hugepages = Some(pages);
@@ -191,14 +198,19 @@ impl MemoryBacking {
 impl HugePage {
     fn parse(node: Node<'_>) -> Result<Self> {
         let text = node.required("size")?;
-        let value = xml::parse_u64(text, 10).ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute './@size'")))?;
+        let value = xml::parse_u64(text, 10)
+            .ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute './@size'")))?;
         if value == 0 {
             return Err(xml_detail("hugepage size can't be zero"));
         }
         let nodes = match node.attr("nodeset") {
             None => None,
-            Some(text) => Some(Bitmap::parse(text).ok().filter(|n| !n.is_empty())
-                .ok_or_else(|| unsupported(format!("Invalid value of 'nodeset': {text}")))?),
+            Some(text) => Some(
+                Bitmap::parse(text)
+                    .ok()
+                    .filter(|n| !n.is_empty())
+                    .ok_or_else(|| unsupported(format!("Invalid value of 'nodeset': {text}")))?,
+            ),
         };
         Ok(Self { size_kib: crate::size::kib(value, node.attr("unit"))?, nodes })
     }

@@ -4,11 +4,11 @@ use error::{Code, Domain, Error, Result};
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::Bitmap;
-use crate::FormatFlags;
 use super::device::memory::MemoryAccess;
 use super::fault::{unsupported, xml_error};
 use super::vcpu::Placement;
+use crate::Bitmap;
+use crate::FormatFlags;
 
 text_enum! {
     /// Memory policy.
@@ -116,7 +116,9 @@ impl NumaTune {
         let mut def = Self::default();
         let Some(node) = domain.child("numatune") else { return Ok(def) };
         for child in node.children("memnode") {
-            let cell = child.u32("cellid")?.ok_or_else(|| xml_error("Missing required cellid attribute in memnode element"))?;
+            let cell = child
+                .u32("cellid")?
+                .ok_or_else(|| xml_error("Missing required cellid attribute in memnode element"))?;
             if def.nodes.iter().any(|n| n.cell == cell) {
                 return Err(xml_error(format!("Multiple memnode elements with cellid {cell}")));
             }
@@ -160,7 +162,9 @@ impl NumaTune {
         }
         let restrictive = memory.mode == Some(NumaMode::Restrictive);
         if restrictive && self.nodes.iter().any(|n| n.mode != NumaMode::Restrictive) {
-            return Err(xml_error("'restrictive' mode is required in memnode element when mode is 'restrictive' in memory element"));
+            return Err(xml_error(
+                "'restrictive' mode is required in memnode element when mode is 'restrictive' in memory element",
+            ));
         }
         Ok(())
     }
@@ -229,7 +233,11 @@ impl Interconnect {
             target: need("target")?,
             cache: node.u32_nonzero("cache")?,
             kind: node.required_word("type")?,
-            value: if bandwidth { crate::size::scaled(value, node.attr("unit"), 1024, u64::MAX)? / 1024 } else { value },
+            value: if bandwidth {
+                crate::size::scaled(value, node.attr("unit"), 1024, u64::MAX)? / 1024
+            } else {
+                value
+            },
         })
     }
 }
@@ -250,7 +258,9 @@ impl Numa {
         for (at, cell) in elements.into_iter().enumerate() {
             let id = cell.u32("id")?.map_or(at, |i| i as usize);
             if id >= count {
-                return Err(xml_error("Exactly one 'cell' element per guest NUMA cell allowed, non-contiguous ranges or ranges not starting from 0 are not allowed"));
+                return Err(xml_error(
+                    "Exactly one 'cell' element per guest NUMA cell allowed, non-contiguous ranges or ranges not starting from 0 are not allowed",
+                ));
             }
             if cells[id].is_some() {
                 return Err(xml_error(format!("Duplicate NUMA cell info for cell id '{id}'")));
@@ -261,15 +271,21 @@ impl Numa {
         numa.check_cpus()?;
         numa.complete_distances();
         if let Some(list) = node.child("interconnects") {
-            numa.interconnects = list.elements().filter(|n| n.is("latency")).chain(list.elements().filter(|n| n.is("bandwidth")))
-                .map(Interconnect::parse).collect::<Result<_>>()?;
+            numa.interconnects = list
+                .elements()
+                .filter(|n| n.is("latency"))
+                .chain(list.elements().filter(|n| n.is("bandwidth")))
+                .map(Interconnect::parse)
+                .collect::<Result<_>>()?;
         }
         Ok(numa)
     }
 
     fn check_cpus(&self) -> Result<()> {
         for (at, cell) in self.cells.iter().enumerate() {
-            let clash = self.cells[at + 1..].iter().position(|o| cell.cpus.as_ref().zip(o.cpus.as_ref()).is_some_and(|(a, b)| a.overlaps(b)));
+            let clash = self.cells[at + 1..]
+                .iter()
+                .position(|o| cell.cpus.as_ref().zip(o.cpus.as_ref()).is_some_and(|(a, b)| a.overlaps(b)));
             if let Some(other) = clash {
                 return Err(unsupported(format!("NUMA cells {} and {} have overlapping vCPU ids", at, at + 1 + other)));
             }
@@ -286,10 +302,12 @@ impl Numa {
         let given: Vec<Vec<(u32, u32)>> = self.cells.iter().map(|c| c.distances.clone()).collect();
         let find = |a: u32, b: u32| given[a as usize].iter().find(|(id, _)| *id == b).map(|(_, v)| *v);
         for (at, cell) in (0u32..).zip(&mut self.cells) {
-            cell.distances = (0..count).filter_map(|other| {
-                let value = find(at, other).or_else(|| find(other, at)).or((at == other).then_some(10));
-                value.map(|v| (other, v))
-            }).collect();
+            cell.distances = (0..count)
+                .filter_map(|other| {
+                    let value = find(at, other).or_else(|| find(other, at)).or((at == other).then_some(10));
+                    value.map(|v| (other, v))
+                })
+                .collect();
         }
     }
 
@@ -322,8 +340,10 @@ impl Numa {
 impl NumaCell {
     fn parse(node: Node<'_>) -> Result<Self> {
         let cpus = node.attr("cpus").map(Bitmap::parse).transpose()?.filter(|c| !c.is_empty());
-        let text = node.attr("memory").ok_or_else(|| xml_property("missing element or attribute './@memory'".to_owned()))?;
-        let value = xml::parse_u64(text, 10).ok_or_else(|| xml_property(format!("Invalid value '{text}' for element or attribute './@memory'")))?;
+        let text =
+            node.attr("memory").ok_or_else(|| xml_property("missing element or attribute './@memory'".to_owned()))?;
+        let value = xml::parse_u64(text, 10)
+            .ok_or_else(|| xml_property(format!("Invalid value '{text}' for element or attribute './@memory'")))?;
         let mut distances = Vec::new();
         if let Some(list) = node.child("distances") {
             for sibling in list.children("sibling") {

@@ -4,10 +4,9 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
-use super::device::source::SourceKind;
 use super::device::source::{ImageFormat, StorageSource};
 use super::fault::{unsupported, xml_detail, xml_error};
+use crate::FormatFlags;
 
 text_enum! {
     /// Guest type.
@@ -94,123 +93,45 @@ pub struct OsDef {
 
 /// Architectures that libvirt knows.
 const ARCHITECTURES: [&str; 38] = [
-    "alpha", "armv6l", "armv7l", "armv7b", "aarch64", "cris", "i686", "ia64", "lm32", "loongarch64", "m68k", "microblaze", "microblazeel", "mips",
-    "mipsel", "mips64", "mips64el", "openrisc", "parisc", "parisc64", "ppc", "ppcle", "ppc64", "ppc64le", "ppcemb", "riscv32", "riscv64", "s390",
-    "s390x", "sh4", "sh4eb", "sparc", "sparc64", "unicore32", "x86_64", "xtensa", "xtensaeb", "or32",
+    "alpha",
+    "armv6l",
+    "armv7l",
+    "armv7b",
+    "aarch64",
+    "cris",
+    "i686",
+    "ia64",
+    "lm32",
+    "loongarch64",
+    "m68k",
+    "microblaze",
+    "microblazeel",
+    "mips",
+    "mipsel",
+    "mips64",
+    "mips64el",
+    "openrisc",
+    "parisc",
+    "parisc64",
+    "ppc",
+    "ppcle",
+    "ppc64",
+    "ppc64le",
+    "ppcemb",
+    "riscv32",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sh4",
+    "sh4eb",
+    "sparc",
+    "sparc64",
+    "unicore32",
+    "x86_64",
+    "xtensa",
+    "xtensaeb",
+    "or32",
 ];
-
-impl Loader {
-    fn parse(loader: Option<Node<'_>>, nvram: Option<Node<'_>>) -> Result<Self> {
-        let mut def = Self::default();
-        if let Some(node) = loader {
-            def.path = Some(node.text()).filter(|p| !p.is_empty());
-            def.readonly = node.yes_no("readonly")?;
-            def.kind = node.word("type")?;
-            def.secure = node.yes_no("secure")?;
-            def.stateless = node.yes_no("stateless")?;
-            def.format = firmware_format(node, "format")?;
-        }
-        if let Some(node) = nvram {
-            def.nvram_template = node.string("template");
-            def.nvram_template_format = node.word("templateFormat")?;
-            let format = firmware_format(node, "format")?;
-            match node.attr("type") {
-                None => {
-                    let path = Some(node.text().trim().to_owned()).filter(|p| !p.is_empty());
-                    if path.is_some() || format.is_some() {
-                        let mut source = StorageSource::new(SourceKind::File);
-                        source.path = path;
-                        source.format = format;
-                        def.nvram = Some(source);
-                    }
-                }
-                Some(word) => {
-                    let kind = SourceKind::from_word(word).filter(|k| *k != SourceKind::None)
-                        .ok_or_else(|| xml_error(format!("unknown disk type '{word}'")))?;
-                    let source = node.child("source").ok_or_else(|| xml_error("Missing source element with nvram type attribute"))?;
-                    let mut source = StorageSource::parse(kind, Some(source))?;
-                    source.format = format;
-                    def.nvram = Some(source);
-                    def.nvram_new_style = true;
-                }
-            }
-        }
-        Ok(def)
-    }
-
-    fn format(&self, w: &mut Writer, flags: FormatFlags) {
-        let attributes = |w: &mut Writer| {
-            w.yes_no("readonly", self.readonly);
-            w.yes_no("secure", self.secure);
-            w.attr_opt("type", self.kind);
-            w.yes_no("stateless", self.stateless);
-            w.attr_opt("format", self.format.filter(|_| self.path.is_some()));
-        };
-        match &self.path {
-            Some(path) => w.leaf_with("loader", attributes, path),
-            None => w.element_if_any("loader", attributes),
-        }
-        let template = |w: &mut Writer| {
-            w.attr_opt("template", self.nvram_template.as_deref());
-            w.attr_opt("templateFormat", self.nvram_template_format);
-        };
-        match &self.nvram {
-            None => w.element_if_any("nvram", template),
-            Some(source) if self.nvram_new_style => w.element("nvram", |w| {
-                template(w);
-                w.attr("type", source.kind);
-                w.attr_opt("format", source.format);
-                source.format(w, flags, |_| {});
-            }),
-            Some(source) => {
-                let attributes = |w: &mut Writer| {
-                    template(w);
-                    w.attr_opt("format", source.format);
-                };
-                match &source.path {
-                    Some(path) => w.leaf_with("nvram", attributes, path),
-                    None => w.element("nvram", attributes),
-                }
-            }
-        }
-    }
-
-    /// Checks what no firmware table is needed for.
-    fn check(&self, firmware: Option<Firmware>) -> Result<()> {
-        if self.kind == Some(LoaderKind::None) && firmware.is_none() {
-            return Ok(());
-        }
-        let has_nvram = self.nvram.is_some() || self.nvram_template.is_some();
-        if firmware.is_none() && self.path.is_none() && (self.kind.is_some() || has_nvram || self.stateless.is_some()) {
-            return Err(xml_detail("no loader path specified and firmware auto selection disabled"));
-        }
-        if self.stateless == Some(true) {
-            if self.nvram_template.is_some() {
-                return Err(xml_detail("NVRAM template is not permitted when loader is stateless"));
-            }
-            if self.nvram.is_some() {
-                return Err(xml_detail("NVRAM is not permitted when loader is stateless"));
-            }
-        }
-        if self.kind == Some(LoaderKind::Rom) {
-            if has_nvram {
-                return Err(xml_detail("Only pflash loader type permits NVRAM"));
-            }
-            if self.stateless == Some(false) {
-                return Err(xml_detail("Only pflash loader type permits NVRAM"));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn firmware_format(node: Node<'_>, name: &str) -> Result<Option<ImageFormat>> {
-    let format = node.word(name)?;
-    match format {
-        Some(f) if !matches!(f, ImageFormat::Raw | ImageFormat::Qcow2) => Err(unsupported(format!("Unsupported {} format '{f}'", node.name()))),
-        f => Ok(f),
-    }
-}
 
 impl OsDef {
     /// Reads `<os>`.
@@ -223,7 +144,9 @@ impl OsDef {
         let kind = match kind_node.map(|t| t.text()).filter(|t| !t.is_empty()) {
             None if domain.child("bootloader").is_some() => OsType::Xen,
             None => return Err(xml_error("an os <type> must be specified")),
-            Some(word) => OsType::from_word(word.trim()).ok_or_else(|| unsupported(format!("unknown OS type '{word}'")))?,
+            Some(word) => {
+                OsType::from_word(word.trim()).ok_or_else(|| unsupported(format!("unknown OS type '{word}'")))?
+            }
         };
         let arch = kind_node.and_then(|t| t.attr("arch")).unwrap_or("");
         if !arch.is_empty() && !ARCHITECTURES.contains(&arch) {
@@ -255,14 +178,19 @@ impl OsDef {
         };
         if let Some(firmware) = node("firmware") {
             for feature in firmware.children("feature") {
-                let entry = (feature.required_word("name")?, feature.yes_no("enabled")?.ok_or_else(|| xml::missing_attribute(feature, "enabled"))?);
+                let entry = (
+                    feature.required_word("name")?,
+                    feature.yes_no("enabled")?.ok_or_else(|| xml::missing_attribute(feature, "enabled"))?,
+                );
                 def.firmware_features.retain(|(name, _)| *name != entry.0);
                 def.firmware_features.push(entry);
             }
             def.firmware_features.sort_by_key(|(name, _)| *name);
         }
         if !def.firmware_features.is_empty() && def.firmware.is_none() {
-            return Err(xml_detail("cannot use feature-based firmware autoselection when firmware autoselection is disabled"));
+            return Err(xml_detail(
+                "cannot use feature-based firmware autoselection when firmware autoselection is disabled",
+            ));
         }
         if node("loader").is_some() || node("nvram").is_some() {
             def.loader = Some(Loader::parse(node("loader"), node("nvram"))?);
@@ -286,16 +214,22 @@ impl OsDef {
             self.boot_menu = menu.yes_no("enable")?;
             if let (Some(true), Some(text)) = (self.boot_menu, menu.attr("timeout")) {
                 let timeout = xml::parse_u64(text, 0).filter(|t| *t <= 65535);
-                self.boot_menu_timeout =
-                    Some(timeout.ok_or_else(|| unsupported("invalid value for boot menu timeout, must be in range [0,65535]"))? as u32);
+                self.boot_menu_timeout = Some(
+                    timeout
+                        .ok_or_else(|| unsupported("invalid value for boot menu timeout, must be in range [0,65535]"))?
+                        as u32,
+                );
             }
         }
         if let Some(bios) = os.child("bios") {
             self.bios.useserial = bios.yes_no("useserial")?;
             if let Some(text) = bios.attr("rebootTimeout") {
                 let timeout = xml::parse_i64(text, 0).filter(|t| (-1..=65535).contains(t));
-                self.bios.reboot_timeout =
-                    Some(timeout.ok_or_else(|| unsupported("invalid value for rebootTimeout, must be in range [-1,65535]"))? as i32);
+                self.bios.reboot_timeout = Some(
+                    timeout
+                        .ok_or_else(|| unsupported("invalid value for rebootTimeout, must be in range [-1,65535]"))?
+                        as i32,
+                );
             }
         }
         Ok(())
@@ -331,7 +265,14 @@ impl OsDef {
             if let Some(loader) = &self.loader {
                 loader.format(w, flags);
             }
-            let files = [("kernel", &self.kernel), ("initrd", &self.initrd), ("cmdline", &self.cmdline), ("dtb", &self.dtb), ("root", &self.root), ("shim", &self.shim)];
+            let files = [
+                ("kernel", &self.kernel),
+                ("initrd", &self.initrd),
+                ("cmdline", &self.cmdline),
+                ("dtb", &self.dtb),
+                ("root", &self.root),
+                ("shim", &self.shim),
+            ];
             for (name, value) in files {
                 w.leaf_opt(name, value.as_deref());
             }

@@ -15,9 +15,28 @@ use super::{DomainDef, ParseContext, VirtType, clock, features, lifecycle, memor
 
 /// Events of the host's processor that can be counted for a guest.
 const PERF_EVENTS: [&str; 22] = [
-    "cmt", "mbmt", "mbml", "cpu_cycles", "instructions", "cache_references", "cache_misses", "branch_instructions", "branch_misses", "bus_cycles",
-    "stalled_cycles_frontend", "stalled_cycles_backend", "ref_cpu_cycles", "cpu_clock", "task_clock", "page_faults", "context_switches",
-    "cpu_migrations", "page_faults_min", "page_faults_maj", "alignment_faults", "emulation_faults",
+    "cmt",
+    "mbmt",
+    "mbml",
+    "cpu_cycles",
+    "instructions",
+    "cache_references",
+    "cache_misses",
+    "branch_instructions",
+    "branch_misses",
+    "bus_cycles",
+    "stalled_cycles_frontend",
+    "stalled_cycles_backend",
+    "ref_cpu_cycles",
+    "cpu_clock",
+    "task_clock",
+    "page_faults",
+    "context_switches",
+    "cpu_migrations",
+    "page_faults_min",
+    "page_faults_maj",
+    "alignment_faults",
+    "emulation_faults",
 ];
 
 impl DomainDef {
@@ -42,7 +61,9 @@ impl DomainDef {
     pub fn from_node(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
         let virt_type = match node.attr("type") {
             None => return Err(internal("missing domain type attribute")),
-            Some(word) => VirtType::from_word(word).ok_or_else(|| unsupported(format!("invalid domain type {word}")))?,
+            Some(word) => {
+                VirtType::from_word(word).ok_or_else(|| unsupported(format!("invalid domain type {word}")))?
+            }
         };
         let id = if ctx.live { node.i32("id")? } else { None };
         let os = os::OsDef::parse(node)?;

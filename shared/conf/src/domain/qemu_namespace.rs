@@ -51,7 +51,9 @@ impl QemuNamespace {
         if let Some(line) = domain.child_ns(URI, "commandline") {
             for child in line.elements().filter(|c| c.namespace() == Some(URI)) {
                 match child.name() {
-                    "arg" => def.args.push(child.string("value").ok_or_else(|| fail("No qemu command-line argument specified"))?),
+                    "arg" => def
+                        .args
+                        .push(child.string("value").ok_or_else(|| fail("No qemu command-line argument specified"))?),
                     "env" => def.env.push(Self::parse_env(child)?),
                     _ => {}
                 }
@@ -70,8 +72,11 @@ impl QemuNamespace {
         if let Some(list) = domain.child_ns(URI, "override") {
             for device in list.elements().filter(|c| c.namespace() == Some(URI) && c.name() == "device") {
                 let alias = device.string("alias").ok_or_else(|| fail("missing 'alias' attribute in qemu override"))?;
-                let properties = device.child_ns(URI, "frontend").map(|f| f.elements().filter(|p| p.name() == "property").collect::<Vec<_>>());
-                let frontend = properties.unwrap_or_default().into_iter().map(Property::parse).collect::<Result<_>>()?;
+                let properties = device
+                    .child_ns(URI, "frontend")
+                    .map(|f| f.elements().filter(|p| p.name() == "property").collect::<Vec<_>>());
+                let frontend =
+                    properties.unwrap_or_default().into_iter().map(Property::parse).collect::<Result<_>>()?;
                 def.overrides.push(DeviceOverride { alias, frontend });
             }
         }
@@ -123,9 +128,11 @@ impl QemuNamespace {
 impl Property {
     fn parse(node: Node<'_>) -> Result<Self> {
         let unsupported = |detail: String| Error::new(Domain::Qemu, Code::XmlError, detail);
-        let name = node.string("name").ok_or_else(|| unsupported("missing 'name' attribute for qemu:property".into()))?;
+        let name =
+            node.string("name").ok_or_else(|| unsupported("missing 'name' attribute for qemu:property".into()))?;
         let word = node.attr("type").ok_or_else(|| unsupported("missing 'type' attribute for qemu:property".into()))?;
-        let kind = PropertyKind::from_word(word).ok_or_else(|| unsupported(format!("invalid 'type' attribute for qemu:property '{word}'")))?;
+        let kind = PropertyKind::from_word(word)
+            .ok_or_else(|| unsupported(format!("invalid 'type' attribute for qemu:property '{word}'")))?;
         let value = node.string("value");
         if value.is_none() && kind != PropertyKind::Remove {
             return Err(unsupported(format!("missing 'value' attribute for 'qemu:property' '{name}'")));
@@ -137,7 +144,10 @@ impl Property {
             _ => true,
         };
         if !sound {
-            return Err(unsupported(format!("invalid value '{}' for 'qemu:property' '{name}'", value.unwrap_or_default())));
+            return Err(unsupported(format!(
+                "invalid value '{}' for 'qemu:property' '{name}'",
+                value.unwrap_or_default()
+            )));
         }
         Ok(Self { name, kind, value })
     }

@@ -71,7 +71,8 @@ impl BlkioTune {
         let Some(node) = domain.child("blkiotune") else { return Ok(Self::default()) };
         let number = |node: Node<'_>, name: &str| match node.child(name) {
             None => Ok(0),
-            Some(n) => xml::parse_u64(n.text().trim(), 10).ok_or_else(|| xml_error(format!("could not parse {} {}", name.replace('_', " "), n.text()))),
+            Some(n) => xml::parse_u64(n.text().trim(), 10)
+                .ok_or_else(|| xml_error(format!("could not parse {} {}", name.replace('_', " "), n.text()))),
         };
         let mut devices: Vec<BlkioDevice> = Vec::new();
         for device in node.children("device") {
@@ -79,7 +80,10 @@ impl BlkioTune {
             if devices.iter().any(|d| d.path == path) {
                 return Err(xml_error(format!("duplicate blkio device path '{path}'")));
             }
-            let small = |name: &str| number(device, name).and_then(|n| u32::try_from(n).map_err(|_| xml_error(format!("could not parse {name} {n}"))));
+            let small = |name: &str| {
+                number(device, name)
+                    .and_then(|n| u32::try_from(n).map_err(|_| xml_error(format!("could not parse {name} {n}"))))
+            };
             devices.push(BlkioDevice {
                 path,
                 weight: small("weight")?,
@@ -90,7 +94,10 @@ impl BlkioTune {
             });
         }
         let weight = number(node, "weight")?;
-        Ok(Self { weight: weight.try_into().map_err(|_| xml_error(format!("could not parse weight {weight}")))?, devices })
+        Ok(Self {
+            weight: weight.try_into().map_err(|_| xml_error(format!("could not parse weight {weight}")))?,
+            devices,
+        })
     }
 
     pub(super) fn format(&self, w: &mut Writer) {
@@ -137,7 +144,9 @@ impl KeyWrap {
                 _ => return Err(xml::invalid_value(cipher, "name", name, "")),
             };
             if slot.replace(state).is_some() {
-                return Err(xml_error(format!("A domain definition can have no more than one cipher node with name {name}")));
+                return Err(xml_error(format!(
+                    "A domain definition can have no more than one cipher node with name {name}"
+                )));
             }
         }
         Ok((wrap != Self::default()).then_some(wrap))

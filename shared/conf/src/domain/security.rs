@@ -68,7 +68,8 @@ impl SecurityLabel {
             }
             None => kind == LabelKind::Dynamic,
         };
-        let mut label = Self { model, kind, relabel, label: None, image_label: None, base_label: None, implicit: false };
+        let mut label =
+            Self { model, kind, relabel, label: None, image_label: None, base_label: None, implicit: false };
         // a dynamic label is known of a running guest only
         if kind == LabelKind::Static || (live && kind != LabelKind::None) {
             label.label = node.child_text("label");
@@ -119,13 +120,23 @@ impl DeviceLabel {
         for child in node.children("seclabel") {
             let model = child.string("model");
             if labels.iter().any(|l| l.model == model) {
-                return Err(xml_detail(format!("seclabel for model {} is already provided", model.as_deref().unwrap_or("(null)"))));
+                return Err(xml_detail(format!(
+                    "seclabel for model {} is already provided",
+                    model.as_deref().unwrap_or("(null)")
+                )));
             }
             let relabel = child.yes_no("relabel")?;
-            let label = Self { label: child.child_text("label"), relabel: relabel.unwrap_or(true), label_skip: child.yes_no("labelskip")?.unwrap_or(false), model };
+            let label = Self {
+                label: child.child_text("label"),
+                relabel: relabel.unwrap_or(true),
+                label_skip: child.yes_no("labelskip")?.unwrap_or(false),
+                model,
+            };
             if label.label.is_some() && !label.relabel {
                 return Err(xml_error(format!(
-                    "Cannot specify a label if relabelling is turned off. model={}", label.model.as_deref().unwrap_or("NULL"))));
+                    "Cannot specify a label if relabelling is turned off. model={}",
+                    label.model.as_deref().unwrap_or("NULL")
+                )));
             }
             labels.push(label);
         }

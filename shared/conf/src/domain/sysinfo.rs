@@ -39,12 +39,16 @@ const CHASSIS: [&str; 5] = ["manufacturer", "version", "serial", "asset", "sku"]
 
 fn entries(node: Option<Node<'_>>, names: &[&str]) -> Vec<(String, String)> {
     let Some(node) = node else { return Vec::new() };
-    let find = |name: &str| node.children("entry").find(|e| e.attr("name") == Some(name)).map(|e| e.text()).filter(|t| !t.is_empty());
+    let find = |name: &str| {
+        node.children("entry").find(|e| e.attr("name") == Some(name)).map(|e| e.text()).filter(|t| !t.is_empty())
+    };
     names.iter().filter_map(|name| Some((name.to_string(), find(name)?))).collect()
 }
 
 fn format_entries(w: &mut Writer, block: &str, entries: &[(String, String)]) {
-    w.element_if_any(block, |w| entries.iter().for_each(|(name, value)| w.leaf_with("entry", |w| w.attr("name", name), value)));
+    w.element_if_any(block, |w| {
+        entries.iter().for_each(|(name, value)| w.leaf_with("entry", |w| w.attr("name", name), value))
+    });
 }
 
 impl Sysinfo {
@@ -53,12 +57,15 @@ impl Sysinfo {
     /// # Errors
     /// `XML_ERROR`, `XML_DETAIL` and `INTERNAL_ERROR` as libvirt's.
     pub(super) fn parse_all(domain: Node<'_>, uuid: Option<&[u8; 16]>) -> Result<Vec<Self>> {
-        domain.children("sysinfo").map(|node| match node.attr("type") {
-            None => Err(xml_error("Missing required attribute 'type' in element 'sysinfo'")),
-            Some("smbios") => Self::parse_smbios(node, uuid),
-            Some("fwcfg") => Self::parse_fw_cfg(node),
-            Some(word) => Err(xml::invalid_value(node, "type", word, "")),
-        }).collect()
+        domain
+            .children("sysinfo")
+            .map(|node| match node.attr("type") {
+                None => Err(xml_error("Missing required attribute 'type' in element 'sysinfo'")),
+                Some("smbios") => Self::parse_smbios(node, uuid),
+                Some("fwcfg") => Self::parse_fw_cfg(node),
+                Some(word) => Err(xml::invalid_value(node, "type", word, "")),
+            })
+            .collect()
     }
 
     fn parse_smbios(node: Node<'_>, uuid: Option<&[u8; 16]>) -> Result<Self> {
@@ -73,22 +80,33 @@ impl Sysinfo {
         Ok(Self::Smbios(Smbios {
             bios: entries(node.child("bios"), &BIOS),
             system,
-            base_boards: node.children("baseBoard").map(|b| entries(Some(b), &BASE_BOARD)).filter(|b| !b.is_empty()).collect(),
+            base_boards: node
+                .children("baseBoard")
+                .map(|b| entries(Some(b), &BASE_BOARD))
+                .filter(|b| !b.is_empty())
+                .collect(),
             chassis: entries(node.child("chassis"), &CHASSIS),
-            oem_strings: node.child("oemStrings").map(|o| o.children("entry").map(|e| e.text()).collect()).unwrap_or_default(),
+            oem_strings: node
+                .child("oemStrings")
+                .map(|o| o.children("entry").map(|e| e.text()).collect())
+                .unwrap_or_default(),
         }))
     }
 
     fn parse_fw_cfg(node: Node<'_>) -> Result<Self> {
-        let list: Result<Vec<FwCfg>> = node.children("entry").map(|entry| {
-            let name = entry.non_empty("name").ok_or_else(|| xml_error("Firmware entry is missing 'name' attribute"))?;
-            let value = Some(entry.text()).filter(|t| !t.is_empty());
-            let file = entry.non_empty("file");
-            if value.is_none() == file.is_none() {
-                return Err(xml_error("Firmware entry must have either value or 'file' attribute"));
-            }
-            Ok(FwCfg { name, value, file })
-        }).collect();
+        let list: Result<Vec<FwCfg>> = node
+            .children("entry")
+            .map(|entry| {
+                let name =
+                    entry.non_empty("name").ok_or_else(|| xml_error("Firmware entry is missing 'name' attribute"))?;
+                let value = Some(entry.text()).filter(|t| !t.is_empty());
+                let file = entry.non_empty("file");
+                if value.is_none() == file.is_none() {
+                    return Err(xml_error("Firmware entry must have either value or 'file' attribute"));
+                }
+                Ok(FwCfg { name, value, file })
+            })
+            .collect();
         Ok(Self::FwCfg(list?))
     }
 

@@ -10,12 +10,12 @@ use super::device::chardev::ChardevSource;
 use super::device::console::ChannelTarget;
 use super::device::controller::{ControllerDef, ControllerKind, ControllerModel};
 use super::device::disk::{DiskBus, DiskDevice, Sgio, StartupPolicy};
-use super::device::memory::MemoryModel;
 use super::device::hostdev::{HostdevSource, MdevModel};
 use super::device::info::{Address, AddressKind, DeviceInfo};
 use super::device::input::{InputBus, InputKind};
 use super::device::interface::{InterfaceKind, NetBackend};
 use super::device::iommu::IommuModel;
+use super::device::memory::MemoryModel;
 use super::device::redirdev::RedirdevDef;
 use super::device::rng::RngBackend;
 use super::device::shmem::ShmemModel;
@@ -78,7 +78,9 @@ impl DomainDef {
             return Err(xml_error("Element 'memnode' is invalid without any guest NUMA cells"));
         }
         if self.numatune.nodes.iter().any(|n| n.cell as usize >= self.numa.cells.len()) {
-            return Err(unsupported("Argument 'cellid' in numatune memnode element must correspond to existing guest's NUMA cell"));
+            return Err(unsupported(
+                "Argument 'cellid' in numatune memnode element must correspond to existing guest's NUMA cell",
+            ));
         }
         Ok(())
     }
@@ -105,7 +107,9 @@ impl DomainDef {
             }
             if disk.bus != Some(DiskBus::Virtio) {
                 if disk.driver.queues.is_some() {
-                    return Err(unsupported("queues attribute in disk driver element is only supported for virtio bus"));
+                    return Err(unsupported(
+                        "queues attribute in disk driver element is only supported for virtio bus",
+                    ));
                 }
                 if disk.driver.event_idx.is_some() {
                     return Err(unsupported("disk event_idx mode supported only for virtio bus"));
@@ -116,10 +120,14 @@ impl DomainDef {
             }
             if let Some(policy) = disk.startup_policy {
                 if disk.source.kind == SourceKind::Network {
-                    return Err(xml_error(format!("disk startupPolicy '{policy}' is not allowed for disk of 'network' type")));
+                    return Err(xml_error(format!(
+                        "disk startupPolicy '{policy}' is not allowed for disk of 'network' type"
+                    )));
                 }
                 if policy == StartupPolicy::Requisite && !disk.is_removable() {
-                    return Err(xml_error(format!("disk startupPolicy '{policy}' is allowed only for cdrom or floppy")));
+                    return Err(xml_error(format!(
+                        "disk startupPolicy '{policy}' is allowed only for cdrom or floppy"
+                    )));
                 }
             }
             if disk.removable.is_some() && !matches!(disk.bus, Some(DiskBus::Usb | DiskBus::Scsi)) {
@@ -139,7 +147,10 @@ impl DomainDef {
             }
             let path = disk.source.path.as_deref().unwrap_or("NULL");
             if let Some(other) = targets.insert(&disk.dst, path) {
-                return Err(xml_error(format!("target '{}' duplicated for disk sources '{other}' and '{path}'", disk.dst)));
+                return Err(xml_error(format!(
+                    "target '{}' duplicated for disk sources '{other}' and '{path}'",
+                    disk.dst
+                )));
             }
         }
         Ok(())
@@ -151,7 +162,9 @@ impl DomainDef {
         let fits = match bus {
             DiskBus::Ide | DiskBus::Fdc | DiskBus::Scsi | DiskBus::Sata => kind == AddressKind::Drive,
             DiskBus::Usb => return Ok(()),
-            DiskBus::Virtio => !matches!(kind, AddressKind::Drive | AddressKind::Usb | AddressKind::Isa | AddressKind::Dimm),
+            DiskBus::Virtio => {
+                !matches!(kind, AddressKind::Drive | AddressKind::Usb | AddressKind::Isa | AddressKind::Dimm)
+            }
             _ => true,
         };
         if fits || kind == AddressKind::Unassigned {
@@ -164,10 +177,14 @@ impl DomainDef {
         for interface in &self.devices.interfaces {
             let passt = interface.backend.kind == Some(NetBackend::Passt);
             if !interface.port_forwards.is_empty() && !passt {
-                return Err(unsupported("The <portForward> element can only be used with the 'passt' backend of interface type='user' or type='vhostuser'"));
+                return Err(unsupported(
+                    "The <portForward> element can only be used with the 'passt' backend of interface type='user' or type='vhostuser'",
+                ));
             }
             if passt && !matches!(interface.kind, InterfaceKind::User | InterfaceKind::VhostUser) {
-                return Err(unsupported("The 'passt' backend can only be used with interface type='user' or type='vhostuser'"));
+                return Err(unsupported(
+                    "The 'passt' backend can only be used with interface type='user' or type='vhostuser'",
+                ));
             }
         }
         Ok(())
@@ -181,14 +198,24 @@ impl DomainDef {
         d.channels.iter().try_for_each(|c| c.source.check(!matches!(c.target, ChannelTarget::Guestfwd { .. })))?;
         d.redirdevs.iter().map(|r: &RedirdevDef| &r.source).try_for_each(|s| s.check(false))?;
         let egd = d.rngs.iter().filter_map(|r| if let RngBackend::Egd(s) = &r.backend { Some(s) } else { None });
-        let cards = d.smartcards.iter().filter_map(|s| if let Smartcard::Passthrough(s) = &s.smartcard { Some(s) } else { None });
+        let cards = d
+            .smartcards
+            .iter()
+            .filter_map(|s| if let Smartcard::Passthrough(s) = &s.smartcard { Some(s) } else { None });
         egd.chain(cards).try_for_each(|s: &ChardevSource| s.check(false))
     }
 
     fn validate_inputs(&self) -> Result<()> {
         let ps2_off = self.features.ps2 == Some(false);
         let usb = |i: &&super::device::input::InputDef| i.bus == Some(InputBus::Usb);
-        if self.devices.inputs.iter().filter(usb).filter_map(|i| i.info.address.as_ref()).any(|a| a.kind() != AddressKind::Usb) {
+        if self
+            .devices
+            .inputs
+            .iter()
+            .filter(usb)
+            .filter_map(|i| i.info.address.as_ref())
+            .any(|a| a.kind() != AddressKind::Usb)
+        {
             return Err(xml_error("Invalid address for a USB device"));
         }
         for input in &self.devices.inputs {
@@ -217,7 +244,9 @@ impl DomainDef {
                         MdevModel::VfioAp => None,
                     };
                     if wanted.is_some_and(|w| w != kind) {
-                        return Err(xml_error(format!("Unsupported address type '{kind}' with mediated device model '{model}'")));
+                        return Err(xml_error(format!(
+                            "Unsupported address type '{kind}' with mediated device model '{model}'"
+                        )));
                     }
                 }
                 HostdevSource::Pci { .. } if kind != AddressKind::Pci => {
@@ -240,7 +269,7 @@ impl DomainDef {
         if !self.devices.controllers.iter().any(off) {
             return Ok(());
         }
-        if self.devices.hubs.first().is_some() {
+        if !self.devices.hubs.is_empty() {
             return Err(unsupported("Can't add USB hub: USB is disabled for this domain"));
         }
         if self.devices.inputs.iter().any(|i| i.bus == Some(InputBus::Usb)) {
@@ -262,7 +291,9 @@ impl DomainDef {
         self.validate_usb()?;
         for controller in self.devices.controllers.iter().filter(|c| c.pci.target_index.is_some()) {
             if (controller.index == Some(0)) != (controller.pci.target_index == Some(0)) {
-                return Err(unsupported("Only the PCI controller with index 0 can have target index 0, and vice versa"));
+                return Err(unsupported(
+                    "Only the PCI controller with index 0 can have target index 0, and vice versa",
+                ));
             }
         }
         if let Some(iommu) = &self.devices.iommu {

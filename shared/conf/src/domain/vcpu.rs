@@ -4,8 +4,8 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
-use crate::Bitmap;
 use super::fault::{internal, unsupported, xml_error};
+use crate::Bitmap;
 
 text_enum! {
     /// Who chooses the host CPUs.
@@ -73,12 +73,14 @@ impl Vcpus {
         let text = node.map(|n| n.text()).filter(|t| !t.is_empty());
         let max = match text {
             None => 1,
-            Some(text) => xml::parse_u64(text.trim(), 10).and_then(|n| u32::try_from(n).ok())
+            Some(text) => xml::parse_u64(text.trim(), 10)
+                .and_then(|n| u32::try_from(n).ok())
                 .ok_or_else(|| xml_error("maximum vcpus count must be an integer"))?,
         };
         let current = match node.and_then(|n| n.attr("current")) {
             None => max,
-            Some(text) => xml::parse_u64(text, 10).and_then(|n| u32::try_from(n).ok())
+            Some(text) => xml::parse_u64(text, 10)
+                .and_then(|n| u32::try_from(n).ok())
                 .ok_or_else(|| xml_error("current vcpus count must be an integer"))?,
         };
         if max == 0 {
@@ -183,7 +185,9 @@ impl Iothread {
     pub(super) fn parse_all(domain: Node<'_>) -> Result<Vec<Self>> {
         let count = match domain.child("iothreads").map(|n| n.text()).filter(|t| !t.is_empty()) {
             None => 0,
-            Some(text) => xml::parse_u64(text.trim(), 10).and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= 4096)
+            Some(text) => xml::parse_u64(text.trim(), 10)
+                .and_then(|n| u32::try_from(n).ok())
+                .filter(|n| *n <= 4096)
                 .ok_or_else(|| xml_error(format!("invalid iothreads count '{text}'")))?,
         };
         let mut threads: Vec<Self> = Vec::new();
@@ -246,7 +250,10 @@ impl Iothread {
 
 impl DefaultIothread {
     pub(super) fn parse(node: Node<'_>) -> Result<Self> {
-        Ok(Self { thread_pool_min: node.i32_non_negative("thread_pool_min")?, thread_pool_max: node.i32_non_negative("thread_pool_max")? })
+        Ok(Self {
+            thread_pool_min: node.i32_non_negative("thread_pool_min")?,
+            thread_pool_max: node.i32_non_negative("thread_pool_max")?,
+        })
     }
 
     pub(super) fn format(&self, w: &mut Writer) {

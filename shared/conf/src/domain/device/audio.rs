@@ -128,8 +128,18 @@ impl AudioDef {
     /// A backend of `kind` without settings.
     pub fn new(kind: AudioKind, id: u32) -> Self {
         Self {
-            kind, id, timer_period: None, input: AudioSide::default(), output: AudioSide::default(), try_mmap: None, exclusive: None,
-            dsp_policy: None, server_name: None, sdl_driver: None, path: None, runtime_dir: None,
+            kind,
+            id,
+            timer_period: None,
+            input: AudioSide::default(),
+            output: AudioSide::default(),
+            try_mmap: None,
+            exclusive: None,
+            dsp_policy: None,
+            server_name: None,
+            sdl_driver: None,
+            path: None,
+            runtime_dir: None,
         }
     }
 

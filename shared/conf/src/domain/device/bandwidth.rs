@@ -22,7 +22,12 @@ pub struct Bandwidth {
 impl Rate {
     fn parse(node: Node<'_>) -> Result<Self> {
         let number = |name: &str| node.u64(name);
-        let rate = Self { average: number("average")?, peak: number("peak")?, floor: number("floor")?, burst: number("burst")? };
+        let rate = Self {
+            average: number("average")?,
+            peak: number("peak")?,
+            floor: number("floor")?,
+            burst: number("burst")?,
+        };
         if rate.average.is_none() && rate.floor.is_none() {
             return Err(Error::new(Domain::None, Code::XmlDetail, "Missing mandatory average or floor attributes"));
         }
@@ -52,7 +57,11 @@ impl Bandwidth {
         let side = |name: &str| node.child(name).map(Rate::parse).transpose();
         let bandwidth = Self { inbound: side("inbound")?, outbound: side("outbound")? };
         if bandwidth.outbound.is_some_and(|o| o.floor.is_some()) {
-            return Err(Error::new(Domain::None, Code::XmlDetail, "'floor' attribute allowed only in <inbound> element"));
+            return Err(Error::new(
+                Domain::None,
+                Code::XmlDetail,
+                "'floor' attribute allowed only in <inbound> element",
+            ));
         }
         Ok((bandwidth != Self::default()).then_some(bandwidth))
     }

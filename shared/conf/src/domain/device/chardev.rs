@@ -4,11 +4,13 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer, invalid_value};
 
+pub use super::console::{
+    ChannelDef, ChannelState, ChannelTarget, ConsoleDef, ConsoleType, ParallelDef, SerialDef, SerialModel, SerialType,
+};
+use super::source::Reconnect;
 use crate::FormatFlags;
 use crate::domain::fault::{internal, xml_error};
 use crate::domain::security::DeviceLabel;
-pub use super::console::{ChannelDef, ChannelState, ChannelTarget, ConsoleDef, ConsoleType, ParallelDef, SerialDef, SerialModel, SerialType};
-use super::source::Reconnect;
 
 text_enum! {
     /// Kind of host side.
@@ -33,18 +35,54 @@ pub enum Chardev {
     Vc,
     Stdio,
     /// Path of the slave, filled by a running guest.
-    Pty { path: Option<String> },
-    Dev { path: String },
-    File { path: String, append: Option<bool> },
-    Pipe { path: String },
-    Nmdm { master: String, slave: String },
-    Unix { path: Option<String>, listen: bool, reconnect: Reconnect },
-    Tcp { host: String, service: String, listen: bool, protocol: TcpProtocol, tls: Option<bool>, tls_from_config: bool, reconnect: Reconnect },
-    Udp { bind_host: Option<String>, bind_service: Option<String>, connect_host: Option<String>, connect_service: Option<String> },
+    Pty {
+        path: Option<String>,
+    },
+    Dev {
+        path: String,
+    },
+    File {
+        path: String,
+        append: Option<bool>,
+    },
+    Pipe {
+        path: String,
+    },
+    Nmdm {
+        master: String,
+        slave: String,
+    },
+    Unix {
+        path: Option<String>,
+        listen: bool,
+        reconnect: Reconnect,
+    },
+    Tcp {
+        host: String,
+        service: String,
+        listen: bool,
+        protocol: TcpProtocol,
+        tls: Option<bool>,
+        tls_from_config: bool,
+        reconnect: Reconnect,
+    },
+    Udp {
+        bind_host: Option<String>,
+        bind_service: Option<String>,
+        connect_host: Option<String>,
+        connect_service: Option<String>,
+    },
     Spicevmc,
-    Spiceport { channel: String },
-    QemuVdagent { clipboard: Option<bool>, mouse: Option<MouseMode> },
-    Dbus { channel: Option<String> },
+    Spiceport {
+        channel: String,
+    },
+    QemuVdagent {
+        clipboard: Option<bool>,
+        mouse: Option<MouseMode>,
+    },
+    Dbus {
+        channel: Option<String>,
+    },
 }
 
 /// `<log file= append=/>`
@@ -147,7 +185,9 @@ impl ChardevSource {
             ChardevKind::Pty => Chardev::Pty { path: attr("path") },
             ChardevKind::Dev => Chardev::Dev { path: text("path") },
             ChardevKind::Pipe => Chardev::Pipe { path: text("path") },
-            ChardevKind::File => Chardev::File { path: text("path"), append: source.map(|s| s.on_off("append")).transpose()?.flatten() },
+            ChardevKind::File => {
+                Chardev::File { path: text("path"), append: source.map(|s| s.on_off("append")).transpose()?.flatten() }
+            }
             ChardevKind::Nmdm => Chardev::Nmdm { master: text("master"), slave: text("slave") },
             ChardevKind::Spiceport => Chardev::Spiceport { channel: text("channel") },
             ChardevKind::Dbus => Chardev::Dbus { channel: attr("channel") },
@@ -159,12 +199,19 @@ impl ChardevSource {
             ChardevKind::Tcp => Self::parse_tcp(node, source)?,
             ChardevKind::Udp => Self::parse_udp(&sources)?,
             ChardevKind::QemuVdagent => Chardev::QemuVdagent {
-                clipboard: source.and_then(|s| s.child("clipboard")).map(|c| c.yes_no("copypaste")).transpose()?.flatten(),
+                clipboard: source
+                    .and_then(|s| s.child("clipboard"))
+                    .map(|c| c.yes_no("copypaste"))
+                    .transpose()?
+                    .flatten(),
                 mouse: source.and_then(|s| s.child("mouse")).map(|m| m.word("mode")).transpose()?.flatten(),
             },
         };
         let log = match node.child("log") {
-            Some(log) => log.string("file").map(|file| Ok::<_, error::Error>(ChardevLog { file, append: log.on_off("append")? })).transpose()?,
+            Some(log) => log
+                .string("file")
+                .map(|file| Ok::<_, error::Error>(ChardevLog { file, append: log.on_off("append")? }))
+                .transpose()?,
             None => None,
         };
         let labels = source.map(DeviceLabel::parse_all).transpose()?.unwrap_or_default();
@@ -175,7 +222,9 @@ impl ChardevSource {
         let listen = source.map(is_bind).transpose()?.unwrap_or(false);
         let protocol = match node.child("protocol").and_then(|p| p.attr("type")) {
             None => TcpProtocol::Raw,
-            Some(word) => TcpProtocol::from_word(word).ok_or_else(|| xml_error(format!("Unknown protocol '{word}'")))?,
+            Some(word) => {
+                TcpProtocol::from_word(word).ok_or_else(|| xml_error(format!("Unknown protocol '{word}'")))?
+            }
         };
         Ok(Chardev::Tcp {
             host: source.and_then(|s| s.string("host")).unwrap_or_default(),
@@ -194,7 +243,12 @@ impl ChardevSource {
             let place = (source.string("host"), source.string("service"));
             if is_bind(*source)? { bind = place } else { connect = place }
         }
-        Ok(Chardev::Udp { bind_host: bind.0, bind_service: bind.1, connect_host: connect.0, connect_service: connect.1 })
+        Ok(Chardev::Udp {
+            bind_host: bind.0,
+            bind_service: bind.1,
+            connect_host: connect.0,
+            connect_service: connect.1,
+        })
     }
 
     /// Checks what parsing leaves open; `path_optional`: the socket path of this device can be made up.
@@ -204,10 +258,14 @@ impl ChardevSource {
     pub fn check(&self, path_optional: bool) -> Result<()> {
         let missing = |what: &str| Err(internal(format!("Missing source {what} attribute for char device")));
         match &self.backend {
-            Chardev::Unix { listen: true, reconnect, .. } | Chardev::Tcp { listen: true, reconnect, .. } if reconnect.enabled == Some(true) => {
+            Chardev::Unix { listen: true, reconnect, .. } | Chardev::Tcp { listen: true, reconnect, .. }
+                if reconnect.enabled == Some(true) =>
+            {
                 Err(internal("chardev reconnect is possible only for connect mode"))
             }
-            Chardev::Dev { path } | Chardev::File { path, .. } | Chardev::Pipe { path } if path.is_empty() => missing("path"),
+            Chardev::Dev { path } | Chardev::File { path, .. } | Chardev::Pipe { path } if path.is_empty() => {
+                missing("path")
+            }
             Chardev::Unix { path: None, .. } if !path_optional => missing("path"),
             Chardev::Tcp { host, .. } if host.is_empty() => missing("host"),
             Chardev::Tcp { service, .. } if service.is_empty() => missing("service"),
@@ -267,7 +325,9 @@ impl ChardevSource {
                 w.element("protocol", |w| w.attr("type", protocol));
             }
             Chardev::Udp { bind_host, bind_service, connect_host, connect_service } => {
-                for (mode, host, service) in [("bind", bind_host, bind_service), ("connect", connect_host, connect_service)] {
+                for (mode, host, service) in
+                    [("bind", bind_host, bind_service), ("connect", connect_host, connect_service)]
+                {
                     if host.is_some() || service.is_some() {
                         w.element("source", |w| {
                             w.attr("mode", mode);

@@ -4,13 +4,13 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::{unsupported, xml_error};
 use super::chardev::ChardevSource;
 use super::chardev::{Chardev, ChardevKind};
 use super::info::Allow;
 use super::info::DeviceInfo;
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{unsupported, xml_error};
 
 text_enum! {
     /// Type of a serial device's target.
@@ -97,7 +97,9 @@ fn parse_source(node: Node<'_>) -> Result<ChardevSource> {
 
 fn target_type<T: Vocabulary>(node: Node<'_>) -> Result<Option<T>> {
     let Some(word) = node.child("target").and_then(|t| t.attr("type")) else { return Ok(None) };
-    T::from_word(word).map(Some).ok_or_else(|| unsupported(format!("unknown target type '{word}' specified for character device")))
+    T::from_word(word)
+        .map(Some)
+        .ok_or_else(|| unsupported(format!("unknown target type '{word}' specified for character device")))
 }
 
 fn port(node: Node<'_>) -> Result<Option<i32>> {
@@ -120,11 +122,13 @@ fn open(w: &mut Writer, source: &ChardevSource, flags: FormatFlags, console: boo
 impl SerialDef {
     /// Reads `<serial>`.
     pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
-        let model = match node.path(&["target", "model"]).and_then(|m| m.attr("name")) {
-            None => None,
-            Some(word) => Some(SerialModel::from_word(word)
-                .ok_or_else(|| xml_error(format!("unknown target model '{word}' specified for character device")))?),
-        };
+        let model =
+            match node.path(&["target", "model"]).and_then(|m| m.attr("name")) {
+                None => None,
+                Some(word) => Some(SerialModel::from_word(word).ok_or_else(|| {
+                    xml_error(format!("unknown target model '{word}' specified for character device"))
+                })?),
+            };
         Ok(Self {
             source: parse_source(node)?,
             target: target_type(node)?,
@@ -151,7 +155,11 @@ impl SerialDef {
 impl ParallelDef {
     /// Reads `<parallel>`.
     pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
-        Ok(Self { source: parse_source(node)?, port: port(node)?, info: DeviceInfo::parse(node, ctx, Allow::default())? })
+        Ok(Self {
+            source: parse_source(node)?,
+            port: port(node)?,
+            info: DeviceInfo::parse(node, ctx, Allow::default())?,
+        })
     }
 
     /// Writes `<parallel>`.
@@ -203,17 +211,23 @@ impl ChannelDef {
         };
         let target = match attr("type").as_deref() {
             Some("guestfwd") => {
-                let address = attr("address").ok_or_else(|| xml_error("guestfwd channel does not define a target address"))?;
+                let address =
+                    attr("address").ok_or_else(|| xml_error("guestfwd channel does not define a target address"))?;
                 if address.parse::<std::net::Ipv4Addr>().is_err() {
                     return Err(xml_error("guestfwd channel only supports IPv4 addresses"));
                 }
                 let port = attr("port").ok_or_else(|| xml_error("guestfwd channel does not define a target port"))?;
                 let number = xml::parse_u64(&port, 10).and_then(|n| n.try_into().ok());
-                ChannelTarget::Guestfwd { address, port: number.ok_or_else(|| xml_error(format!("Invalid port number: {port}")))? }
+                ChannelTarget::Guestfwd {
+                    address,
+                    port: number.ok_or_else(|| xml_error(format!("Invalid port number: {port}")))?,
+                }
             }
             Some("virtio") => ChannelTarget::Virtio { name: attr("name"), state: state()? },
             Some("xen") => ChannelTarget::Xen { name: attr("name"), state: state()? },
-            Some(word) => return Err(unsupported(format!("unknown target type '{word}' specified for character device"))),
+            Some(word) => {
+                return Err(unsupported(format!("unknown target type '{word}' specified for character device")));
+            }
             None => return Err(xml_error("target type must be specified for channel device")),
         };
         Ok(Self { source, target, info: DeviceInfo::parse(node, ctx, Allow::default())? })

@@ -4,13 +4,13 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
+use super::disk::IothreadMapping;
+use super::disk_driver::{format_iothread_mapping, parse_iothread_mapping};
+use super::info::Allow;
+use super::info::{DeviceInfo, VirtioOptions};
 use crate::FormatFlags;
 use crate::domain::ParseContext;
 use crate::domain::fault::{unsupported, xml_error};
-use super::disk::IothreadMapping;
-use super::disk::{format_iothread_mapping, parse_iothread_mapping};
-use super::info::Allow;
-use super::info::{DeviceInfo, VirtioOptions};
 
 text_enum! {
     /// Bus that the controller offers.
@@ -94,9 +94,23 @@ impl ControllerDef {
     /// A controller with nothing but kind, index and model.
     pub fn new(kind: ControllerKind, index: Option<u32>, model: Option<ControllerModel>) -> Self {
         Self {
-            kind, index, model, queues: None, cmd_per_lun: None, max_sectors: None, ioeventfd: None, iothread: None, iothreads: Vec::new(),
-            virtio: VirtioOptions::default(), ports: None, vectors: None, max_grant_frames: None, max_event_channels: None, serial: None,
-            pci: PciOptions::default(), info: DeviceInfo::default(),
+            kind,
+            index,
+            model,
+            queues: None,
+            cmd_per_lun: None,
+            max_sectors: None,
+            ioeventfd: None,
+            iothread: None,
+            iothreads: Vec::new(),
+            virtio: VirtioOptions::default(),
+            ports: None,
+            vectors: None,
+            max_grant_frames: None,
+            max_event_channels: None,
+            serial: None,
+            pci: PciOptions::default(),
+            info: DeviceInfo::default(),
         }
     }
 
@@ -115,7 +129,9 @@ impl ControllerModel {
             ControllerKind::Usb => (M::Piix3Uhci..=M::None).contains(&self),
             ControllerKind::Scsi => (M::Auto..=M::Am53c974).contains(&self),
             ControllerKind::Ide => (M::Piix3..=M::Ich6).contains(&self),
-            ControllerKind::VirtioSerial => matches!(self, M::Virtio | M::VirtioTransitional | M::VirtioNonTransitional),
+            ControllerKind::VirtioSerial => {
+                matches!(self, M::Virtio | M::VirtioTransitional | M::VirtioNonTransitional)
+            }
             _ => false,
         }
     }
@@ -127,8 +143,11 @@ impl PciOptions {
         let mut models = node.children("model");
         if let Some(model) = models.next() {
             if let Some(word) = model.attr("name") {
-                options.model_name = Some(PciModelName::from_word(word).filter(|m| *m != PciModelName::None)
-                    .ok_or_else(|| xml::invalid_value(model, "name", word, ""))?);
+                options.model_name = Some(
+                    PciModelName::from_word(word)
+                        .filter(|m| *m != PciModelName::None)
+                        .ok_or_else(|| xml::invalid_value(model, "name", word, ""))?,
+                );
             }
             if models.next().is_some() {
                 return Err(xml_error("Multiple <model> elements in controller definition not allowed"));
@@ -207,8 +226,11 @@ impl ControllerDef {
         }
         let model = match node.attr("model") {
             None => None,
-            Some(word) => Some(ControllerModel::from_word(word).filter(|m| m.fits(kind))
-                .ok_or_else(|| unsupported(format!("Unknown model type '{word}'")))?),
+            Some(word) => Some(
+                ControllerModel::from_word(word)
+                    .filter(|m| m.fits(kind))
+                    .ok_or_else(|| unsupported(format!("Unknown model type '{word}'")))?,
+            ),
         };
         let index = node.i32_non_negative("index")?.map(i32::cast_unsigned);
         let mut def = Self::new(kind, index, model);
@@ -233,7 +255,8 @@ impl ControllerDef {
             }
             ControllerKind::Nvme => def.serial = node.child_text("serial"),
             ControllerKind::Pci => {
-                let model = def.model.ok_or_else(|| xml_error("Missing required attribute 'model' in element 'controller'"))?;
+                let model =
+                    def.model.ok_or_else(|| xml_error("Missing required attribute 'model' in element 'controller'"))?;
                 def.pci = PciOptions::parse(node, model)?;
                 def.pci.check()?;
             }

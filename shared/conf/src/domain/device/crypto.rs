@@ -4,11 +4,11 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
+use super::info::Allow;
+use super::info::{DeviceInfo, VirtioOptions};
 use crate::FormatFlags;
 use crate::domain::ParseContext;
 use crate::domain::fault::xml_error;
-use super::info::Allow;
-use super::info::{DeviceInfo, VirtioOptions};
 
 text_enum! {
     /// Who computes.

@@ -4,16 +4,17 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer, invalid_value};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::{unsupported, xml_error};
+use super::disk_driver::parse_mirror;
 use super::encryption::Encryption;
 use super::info::Allow;
 use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
 use super::iotune::IoTune;
 use super::source::StorageSource;
-use super::source::{Auth, ImageFormat, SourceKind, format_metadata_cache, parse_metadata_cache};
+use super::source::{Auth, ImageFormat, SourceKind, parse_metadata_cache};
 use super::throttle::ThrottleFilter;
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{unsupported, xml_error};
 
 text_enum! {
     /// What the guest sees.
@@ -191,93 +192,15 @@ impl DiskDef {
     }
 }
 
-/// Reads `<iothreads><iothread id=><queue id=>`.
-pub(super) fn parse_iothread_mapping(driver: Node<'_>) -> Result<Vec<IothreadMapping>> {
-    let Some(list) = driver.child("iothreads") else { return Ok(Vec::new()) };
-    let threads: Result<Vec<_>> = list.children("iothread").map(|thread| {
-        let id = thread.u32_nonzero("id")?.ok_or_else(|| xml::missing_attribute(thread, "id"))?;
-        let queues: Result<Vec<u32>> =
-            thread.children("queue").map(|q| q.u32("id")?.ok_or_else(|| xml::missing_attribute(q, "id"))).collect();
-        Ok(IothreadMapping { id, queues: queues? })
-    }).collect();
-    threads
-}
-
-/// Writes `<iothreads>`.
-pub(super) fn format_iothread_mapping(w: &mut Writer, threads: &[IothreadMapping]) {
-    w.element_if_any("iothreads", |w| {
-        for thread in threads {
-            w.element("iothread", |w| {
-                w.attr("id", thread.id);
-                for queue in &thread.queues {
-                    w.element("queue", |w| w.attr("id", queue));
-                }
-            });
-        }
-    });
-}
-
-impl DiskDriver {
-    fn parse(node: Node<'_>) -> Result<Self> {
-        Ok(Self {
-            name: node.string("name"),
-            cache: node.word("cache")?.filter(|c| *c != Cache::Default),
-            error_policy: node.word("error_policy")?.filter(|p| *p != ErrorPolicy::Default),
-            rerror_policy: match node.word("rerror_policy")? {
-                Some(ErrorPolicy::Enospace) => return Err(invalid_value(node, "rerror_policy", "enospace", "")),
-                policy => policy.filter(|p| *p != ErrorPolicy::Default),
-            },
-            io: node.word("io")?.filter(|i| *i != DiskIo::Default),
-            ioeventfd: node.on_off("ioeventfd")?,
-            event_idx: node.on_off("event_idx")?,
-            copy_on_read: node.on_off("copy_on_read")?,
-            discard: node.word("discard")?.filter(|d| *d != Discard::Default),
-            discard_no_unref: node.on_off("discard_no_unref")?,
-            detect_zeroes: node.word("detect_zeroes")?.filter(|d| *d != DetectZeroes::Default),
-            iothread: node.u32_nonzero("iothread")?,
-            iothreads: parse_iothread_mapping(node)?,
-            queues: node.u32_nonzero("queues")?,
-            queue_size: node.u32("queue_size")?,
-            virtio: VirtioOptions::parse(Some(node))?,
-            statistics: Vec::new(),
-        })
-    }
-
-    fn format(&self, w: &mut Writer, source: &StorageSource) {
-        w.element_if_any("driver", |w| {
-            w.attr_opt("name", self.name.as_deref());
-            w.attr_opt("type", source.format.filter(|f| *f != ImageFormat::None));
-            w.attr_opt("cache", self.cache);
-            w.attr_opt("error_policy", self.error_policy);
-            w.attr_opt("rerror_policy", self.rerror_policy);
-            w.attr_opt("io", self.io);
-            w.on_off("ioeventfd", self.ioeventfd);
-            w.on_off("event_idx", self.event_idx);
-            w.on_off("copy_on_read", self.copy_on_read);
-            w.attr_opt("discard", self.discard);
-            w.attr_opt("iothread", self.iothread);
-            w.attr_opt("detect_zeroes", self.detect_zeroes);
-            w.attr_opt("queues", self.queues);
-            w.attr_opt("queue_size", self.queue_size.filter(|q| *q > 0));
-            w.on_off("discard_no_unref", self.discard_no_unref);
-            self.virtio.format(w);
-            format_metadata_cache(w, source.metadata_cache_bytes);
-            format_iothread_mapping(w, &self.iothreads);
-            if !self.statistics.is_empty() {
-                w.element("statistics", |w| {
-                    self.statistics.iter().for_each(|s| w.element("statistic", |w| w.attr("interval", s)));
-                });
-            }
-        });
-    }
-}
-
 impl Geometry {
     fn parse(node: Node<'_>) -> Result<Self> {
-        let number = |name| {
-            node.u32(name).and_then(|n| n.ok_or_else(|| xml::missing_attribute(node, name)))
-        };
-        Ok(Self { cylinders: number("cyls")?, heads: number("heads")?, sectors: number("secs")?, translation: node.word("trans")? })
+        let number = |name| node.u32(name).and_then(|n| n.ok_or_else(|| xml::missing_attribute(node, name)));
+        Ok(Self {
+            cylinders: number("cyls")?,
+            heads: number("heads")?,
+            sectors: number("secs")?,
+            translation: node.word("trans")?,
+        })
     }
 }
 
@@ -300,7 +223,11 @@ impl DiskDef {
             if let Some(word) = element.attr("type") {
                 // aio is what xen's tap driver calls raw
                 let format = if word == "aio" { Some(ImageFormat::Raw) } else { ImageFormat::from_word(word) };
-                source.format = Some(format.filter(|f| *f != ImageFormat::None).ok_or_else(|| unsupported(format!("unknown driver format value '{word}'")))?);
+                source.format = Some(
+                    format
+                        .filter(|f| *f != ImageFormat::None)
+                        .ok_or_else(|| unsupported(format!("unknown driver format value '{word}'")))?,
+                );
             }
             source.metadata_cache_bytes = parse_metadata_cache(element)?;
         }
@@ -340,7 +267,11 @@ impl DiskDef {
             rawio: node.yes_no("rawio")?,
             sgio: node.word("sgio")?.filter(|s| *s != Sgio::Default),
             snapshot: node.word("snapshot")?,
-            startup_policy: source_node.map(|s| s.word("startupPolicy")).transpose()?.flatten().filter(|p| *p != StartupPolicy::Default),
+            startup_policy: source_node
+                .map(|s| s.word("startupPolicy"))
+                .transpose()?
+                .flatten()
+                .filter(|p| *p != StartupPolicy::Default),
             readonly: node.child("readonly").is_some(),
             shareable: node.child("shareable").is_some(),
             transient: transient.is_some(),
@@ -361,7 +292,10 @@ impl DiskDef {
             iotune,
             throttle_filters: match node.child("throttlefilters") {
                 None => Vec::new(),
-                Some(list) => list.children("throttlefilter").map(|f| Ok(ThrottleFilter { group: f.required("group")?.to_owned() })).collect::<Result<_>>()?,
+                Some(list) => list
+                    .children("throttlefilter")
+                    .map(|f| Ok(ThrottleFilter { group: f.required("group")?.to_owned() }))
+                    .collect::<Result<_>>()?,
             },
             mirror: if ctx.live { node.child("mirror").map(parse_mirror).transpose()? } else { None },
             backend_domain: node.child("backenddomain").and_then(|b| b.string("name")),
@@ -385,7 +319,11 @@ impl DiskDef {
         if let Some(wwn) = &self.wwn
             && !(wwn.len() == 16 && wwn.bytes().all(|b| b.is_ascii_hexdigit()))
         {
-            return Err(error::Error::new(error::Domain::None, error::Code::InternalError, format!("Malformed wwn: {wwn}")));
+            return Err(error::Error::new(
+                error::Domain::None,
+                error::Code::InternalError,
+                format!("Malformed wwn: {wwn}"),
+            ));
         }
         for (name, text, max) in [("vendor", &self.vendor, 8), ("product", &self.product, 16)] {
             if let Some(text) = text {
@@ -459,7 +397,9 @@ impl DiskDef {
             if self.transient {
                 w.element("transient", |w| w.yes_no("shareBacking", self.transient_share_backing.filter(|s| *s)));
             }
-            for (name, text) in [("serial", &self.serial), ("wwn", &self.wwn), ("vendor", &self.vendor), ("product", &self.product)] {
+            for (name, text) in
+                [("serial", &self.serial), ("wwn", &self.wwn), ("vendor", &self.vendor), ("product", &self.product)]
+            {
                 w.leaf_opt(name, text.as_deref());
             }
             if let Some(encryption) = self.source.encryption.as_ref().filter(|_| self.source.encryption_at_disk) {
@@ -483,34 +423,6 @@ impl DiskDef {
             w.attr_opt("logical_block_size", self.blockio.logical.filter(|n| *n > 0));
             w.attr_opt("physical_block_size", self.blockio.physical.filter(|n| *n > 0));
             w.attr_opt("discard_granularity", self.blockio.discard_granularity);
-        });
-    }
-}
-
-fn parse_mirror(node: Node<'_>) -> Result<Mirror> {
-    let job = node.word("job")?.unwrap_or(MirrorJob::Copy);
-    let kind = node.word("type")?.unwrap_or(SourceKind::File);
-    let mut source = StorageSource::parse(kind, node.child("source"))?;
-    let format = node.child("format").and_then(|f| f.attr("type")).or(node.attr("format"));
-    source.format = format.and_then(ImageFormat::from_word);
-    source.backing = StorageSource::parse_backing(node)?;
-    Ok(Mirror { job, state: node.word("ready")?, source })
-}
-
-impl Mirror {
-    fn format(&self, w: &mut Writer, flags: FormatFlags) {
-        w.element("mirror", |w| {
-            w.attr("type", self.source.kind);
-            // the old form of a file destination is still printed for old clients
-            if self.source.kind == SourceKind::File && self.job == MirrorJob::Copy {
-                w.attr_opt("file", self.source.path.as_deref());
-                w.attr_opt("format", self.source.format);
-            }
-            w.attr("job", self.job);
-            w.attr_opt("ready", self.state);
-            w.element_if_any("format", |w| w.attr_opt("type", self.source.format));
-            self.source.format(w, flags, |_| {});
-            self.source.format_backing(w, flags);
         });
     }
 }

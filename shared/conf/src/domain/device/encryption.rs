@@ -4,8 +4,8 @@ use error::{Code, Domain, Error, Result};
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer, missing_attribute};
 
-use crate::domain::fault::xml_error;
 use super::source::SecretRef;
+use crate::domain::fault::xml_error;
 
 text_enum! {
     /// On-disk format.
@@ -63,7 +63,9 @@ impl Encryption {
     /// # Errors
     /// `XML_ERROR` as libvirt's.
     pub fn parse(node: Node<'_>) -> Result<Self> {
-        let format = node.attr("format").and_then(EncryptionFormat::from_word)
+        let format = node
+            .attr("format")
+            .and_then(EncryptionFormat::from_word)
             .ok_or_else(|| Error::new(Domain::Storage, Code::XmlError, "unknown volume encryption format"))?;
         let engine = node.word("engine")?;
         let mut secrets = Vec::new();

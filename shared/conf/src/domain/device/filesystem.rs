@@ -4,12 +4,12 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::{unsupported, xml_error};
 use super::info::Allow;
 use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
 use super::source::VolumeSource;
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{unsupported, xml_error};
 
 text_enum! {
     /// Kind of source.
@@ -93,10 +93,16 @@ impl IdRange {
     /// Reads all children `name` of `<idmap>`, sorted by start; the first must map 0.
     pub fn parse_all(idmap: Option<Node<'_>>, name: &str) -> Result<Vec<Self>> {
         let Some(idmap) = idmap else { return Ok(Vec::new()) };
-        let need = |node: Node<'_>, attr: &str| node.u32(attr)?.ok_or_else(|| xml_error("invalid idmap start/target/count settings"));
+        let need = |node: Node<'_>, attr: &str| {
+            node.u32(attr)?.ok_or_else(|| xml_error("invalid idmap start/target/count settings"))
+        };
         let mut ranges: Vec<Self> = Vec::new();
         for node in idmap.children(name) {
-            ranges.push(Self { start: need(node, "start")?, target: need(node, "target")?, count: need(node, "count")? });
+            ranges.push(Self {
+                start: need(node, "start")?,
+                target: need(node, "target")?,
+                count: need(node, "count")?,
+            });
         }
         ranges.sort_by_key(|r| r.start);
         if ranges.first().is_some_and(|r| r.start != 0) {
@@ -169,7 +175,9 @@ impl FilesystemDef {
         let source = node.child("source");
         let attr = |name: &str| source.and_then(|s| s.non_empty(name));
         let volume = match kind {
-            FilesystemKind::Volume => attr("pool").zip(attr("volume")).map(|(pool, volume)| VolumeSource { pool, volume, mode: None }),
+            FilesystemKind::Volume => {
+                attr("pool").zip(attr("volume")).map(|(pool, volume)| VolumeSource { pool, volume, mode: None })
+            }
             _ => None,
         };
         let usage_bytes = match source.filter(|_| kind == FilesystemKind::Ram) {
@@ -185,10 +193,15 @@ impl FilesystemDef {
         };
         let socket = attr("socket");
         if path.is_none() && socket.is_none() && usage_bytes.is_none() && volume.is_none() {
-            return Err(error::Error::new(error::Domain::Domain, error::Code::NoSource, node.child("target").and_then(|t| t.string("dir")).unwrap_or_default()));
+            return Err(error::Error::new(
+                error::Domain::Domain,
+                error::Code::NoSource,
+                node.child("target").and_then(|t| t.string("dir")).unwrap_or_default(),
+            ));
         }
-        let target = node.child("target").and_then(|t| t.non_empty("dir"))
-            .ok_or_else(|| error::Error::new(error::Domain::Domain, error::Code::NoTarget, path.clone().unwrap_or_default()))?;
+        let target = node.child("target").and_then(|t| t.non_empty("dir")).ok_or_else(|| {
+            error::Error::new(error::Domain::Domain, error::Code::NoTarget, path.clone().unwrap_or_default())
+        })?;
         let write_policy = driver.and_then(|d| d.attr("wrpolicy"));
         if write_policy.is_some_and(|p| p != "immediate") {
             return Err(unsupported(format!("unknown filesystem write policy '{}'", write_policy.unwrap_or_default())));
@@ -197,7 +210,11 @@ impl FilesystemDef {
         let idmap = node.child("idmap");
         Ok(Self {
             kind,
-            driver: driver.map(|d| d.word("type")).transpose()?.flatten().filter(|d| *d != FilesystemDriver::Path || write_policy.is_some()),
+            driver: driver
+                .map(|d| d.word("type"))
+                .transpose()?
+                .flatten()
+                .filter(|d| *d != FilesystemDriver::Path || write_policy.is_some()),
             format: driver.map(|d| d.word("format")).transpose()?.flatten(),
             write_policy_immediate: write_policy.is_some(),
             access_mode: node.word("accessmode")?,
@@ -262,7 +279,9 @@ impl FilesystemDef {
             if self.readonly {
                 w.empty("readonly");
             }
-            for (name, limit) in [("space_hard_limit", self.space_hard_limit), ("space_soft_limit", self.space_soft_limit)] {
+            for (name, limit) in
+                [("space_hard_limit", self.space_hard_limit), ("space_soft_limit", self.space_soft_limit)]
+            {
                 if let Some(kib) = limit.filter(|k| *k > 0) {
                     w.leaf_with(name, |w| w.attr("unit", "bytes"), kib * 1024);
                 }

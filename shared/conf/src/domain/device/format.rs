@@ -54,7 +54,12 @@ impl Devices {
         for (at, console) in self.consoles.iter().enumerate() {
             match self.serials.first() {
                 Some(serial) if at == 0 && console.target == Some(ConsoleType::Serial) => {
-                    let twin = ConsoleDef { source: serial.source.clone(), target: console.target, port: serial.port, info: serial.info.clone() };
+                    let twin = ConsoleDef {
+                        source: serial.source.clone(),
+                        target: console.target,
+                        port: serial.port,
+                        info: serial.info.clone(),
+                    };
                     twin.format(w, flags);
                 }
                 _ => console.format(w, flags),
@@ -69,7 +74,8 @@ impl controller::ControllerDef {
         use controller::{ControllerKind, ControllerModel};
         match (self.kind, self.model) {
             (ControllerKind::Usb, Some(ControllerModel::Piix3Uhci)) => {
-                self.index == Some(0) && all.iter().filter(|c| c.kind == ControllerKind::Usb).count() == 1
+                self.index == Some(0)
+                    && all.iter().filter(|c| c.kind == ControllerKind::Usb).count() == 1
                     && !self.info.has_user_alias()
             }
             (ControllerKind::Pci, Some(ControllerModel::PciRoot)) => {

@@ -4,9 +4,9 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
+use super::graphics_server::port;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::{internal, xml_error};
 
 text_enum! {
     /// Kind of a listen address.
@@ -165,178 +165,6 @@ text_enum! {
     }
 }
 
-impl GraphicsAuth {
-    fn parse(node: Node<'_>) -> Result<Self> {
-        let Some(passwd) = node.string("passwd") else { return Ok(Self::default()) };
-        let mut auth = Self { passwd: Some(passwd), ..Self::default() };
-        if let Some(text) = node.attr("passwdValidTo") {
-            if !is_timestamp(text) {
-                return Err(xml_error(format!("cannot parse password validity time '{text}', expect YYYY-MM-DDTHH:MM:SS")));
-            }
-            auth.valid_to = Some(text.to_owned());
-        }
-        auth.connected = node.word("connected")?;
-        Ok(auth)
-    }
-
-    fn format(&self, w: &mut Writer, flags: FormatFlags) {
-        let Some(passwd) = &self.passwd else { return };
-        if flags.secure {
-            w.attr("passwd", passwd);
-        }
-        w.attr_opt("passwdValidTo", self.valid_to.as_deref());
-        w.attr_opt("connected", self.connected);
-    }
-}
-
-fn is_timestamp(text: &str) -> bool {
-    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
-    shape == "9999-99-99T99:99:99"
-}
-
-fn port(node: Node<'_>, name: &str, what: &str) -> Result<i32> {
-    let Some(text) = node.attr(name) else { return Ok(0) };
-    let port = xml::parse_i64(text, 10).and_then(|n| i32::try_from(n).ok());
-    port.ok_or_else(|| internal(format!("cannot parse {what} {text}")))
-}
-
-impl Vnc {
-    fn parse(node: Node<'_>, live: bool) -> Result<Self> {
-        let mut vnc = Self { port: port(node, "port", "vnc port")?, ..Self::default() };
-        if node.attr("port").is_none() {
-            vnc.autoport = true;
-        } else if vnc.port == -1 {
-            vnc.port = 0;
-            vnc.autoport = true;
-        }
-        if node.yes_no("autoport")? == Some(true) {
-            if !live {
-                vnc.port = 0;
-            }
-            vnc.autoport = true;
-        }
-        if node.attr("websocket").is_some() {
-            let websocket = port(node, "websocket", "vnc WebSocket port")?;
-            vnc.websocket_generated = websocket == -1 || live && node.attr("websocketGenerated") == Some("yes");
-            vnc.websocket = Some(websocket);
-        }
-        vnc.keymap = node.string("keymap");
-        vnc.share_policy = node.word("sharePolicy")?;
-        vnc.power_control = node.yes_no("powerControl")?;
-        vnc.wait = node.yes_no("wait")?;
-        vnc.auth = GraphicsAuth::parse(node)?;
-        Ok(vnc)
-    }
-
-    fn format(&self, w: &mut Writer, flags: FormatFlags, listens: &[Listen]) {
-        let first = listens.first();
-        match first.map(|l| l.kind) {
-            Some(ListenKind::Socket) => {
-                let listen = first.filter(|l| !(flags.inactive && (l.auto_generated || l.from_config)));
-                w.attr_opt("socket", listen.and_then(|l| l.socket.as_deref()));
-            }
-            Some(ListenKind::Address | ListenKind::Network) => {
-                if self.port != 0 && (!self.autoport || !flags.inactive) {
-                    w.attr("port", self.port);
-                } else if self.autoport {
-                    w.attr("port", -1);
-                }
-                w.yes_no("autoport", Some(self.autoport));
-                if self.websocket_generated && flags.inactive {
-                    w.attr("websocket", -1);
-                } else {
-                    w.attr_opt("websocket", self.websocket.filter(|p| *p != 0));
-                }
-                if flags.status {
-                    w.yes_no("websocketGenerated", Some(self.websocket_generated));
-                }
-                w.attr_opt("listen", first.and_then(|l| l.shown_address(flags)));
-            }
-            _ => {}
-        }
-        w.attr_opt("keymap", self.keymap.as_deref());
-        w.attr_opt("sharePolicy", self.share_policy);
-        w.yes_no("powerControl", self.power_control);
-        w.yes_no("wait", self.wait);
-        self.auth.format(w, flags);
-    }
-}
-
-impl Spice {
-    fn parse(node: Node<'_>, live: bool) -> Result<Self> {
-        let mut spice = Self {
-            port: port(node, "port", "spice port")?,
-            tls_port: port(node, "tlsPort", "spice tlsPort")?,
-            autoport: node.yes_no("autoport")? == Some(true),
-            keymap: node.string("keymap"),
-            default_mode: node.word("defaultMode")?,
-            auth: GraphicsAuth::parse(node)?,
-            ..Self::default()
-        };
-        if spice.port == -1 && spice.tls_port == -1 {
-            spice.autoport = true;
-        }
-        if spice.autoport && !live {
-            spice.port = 0;
-            spice.tls_port = 0;
-        }
-        for child in node.elements() {
-            match child.name() {
-                "channel" => spice.channels.push((child.required_word("name")?, child.required_word("mode")?)),
-                "image" => spice.image = Some(child.required_word("compression")?),
-                "jpeg" => spice.jpeg = Some(child.required_word("compression")?),
-                "zlib" => spice.zlib = Some(child.required_word("compression")?),
-                "playback" => spice.playback = child.on_off("compression")?,
-                "streaming" => spice.streaming = Some(child.required_word("mode")?),
-                "clipboard" => spice.clipboard = child.yes_no("copypaste")?,
-                "filetransfer" => spice.filetransfer = child.yes_no("enable")?,
-                "mouse" => spice.mouse = Some(child.required_word("mode")?),
-                "gl" => {
-                    spice.gl = child.yes_no("enable")?;
-                    spice.rendernode = child.string("rendernode");
-                }
-                _ => {}
-            }
-        }
-        Ok(spice)
-    }
-
-    fn format_attributes(&self, w: &mut Writer, flags: FormatFlags, listens: &[Listen]) {
-        let first = listens.first();
-        if matches!(first.map(|l| l.kind), Some(ListenKind::Address | ListenKind::Network)) {
-            let hidden = self.autoport && flags.inactive;
-            w.attr_opt("port", Some(self.port).filter(|p| *p != 0 && !hidden));
-            w.attr_opt("tlsPort", Some(self.tls_port).filter(|p| *p != 0 && !hidden));
-            w.yes_no("autoport", Some(self.autoport));
-            w.attr_opt("listen", first.and_then(|l| l.shown_address(flags)));
-        }
-        w.attr_opt("keymap", self.keymap.as_deref());
-        w.attr_opt("defaultMode", self.default_mode.filter(|m| *m != SpiceChannelMode::Any));
-        self.auth.format(w, flags);
-    }
-
-    fn format_children(&self, w: &mut Writer) {
-        for (name, mode) in &self.channels {
-            w.element("channel", |w| {
-                w.attr("name", name);
-                w.attr("mode", mode);
-            });
-        }
-        w.element_if_any("image", |w| w.attr_opt("compression", self.image));
-        w.element_if_any("jpeg", |w| w.attr_opt("compression", self.jpeg));
-        w.element_if_any("zlib", |w| w.attr_opt("compression", self.zlib));
-        w.element_if_any("playback", |w| w.on_off("compression", self.playback));
-        w.element_if_any("streaming", |w| w.attr_opt("mode", self.streaming));
-        w.element_if_any("mouse", |w| w.attr_opt("mode", self.mouse));
-        w.element_if_any("clipboard", |w| w.yes_no("copypaste", self.clipboard));
-        w.element_if_any("filetransfer", |w| w.yes_no("enable", self.filetransfer));
-        w.element_if_any("gl", |w| {
-            w.yes_no("enable", self.gl);
-            w.attr_opt("rendernode", self.rendernode.as_deref());
-        });
-    }
-}
-
 impl GraphicsDef {
     /// Its kind.
     pub fn kind(&self) -> GraphicsKind {
@@ -362,7 +190,9 @@ impl GraphicsDef {
         let rendernode = || gl.and_then(|g| g.string("rendernode"));
         let audio_id = node.child("audio").map(|a| a.u32_nonzero("id")).transpose()?.flatten();
         let listens = match kind {
-            GraphicsKind::Vnc | GraphicsKind::Spice | GraphicsKind::Rdp => Listen::parse_all(node, kind == GraphicsKind::Vnc, ctx.live)?,
+            GraphicsKind::Vnc | GraphicsKind::Spice | GraphicsKind::Rdp => {
+                Listen::parse_all(node, kind == GraphicsKind::Vnc, ctx.live)?
+            }
             _ => Vec::new(),
         };
         let graphics = match kind {
@@ -374,7 +204,10 @@ impl GraphicsDef {
                 fullscreen: node.yes_no("fullscreen")?,
                 gl: gl_enable()?,
             }),
-            GraphicsKind::Desktop => Graphics::Desktop { display: node.string("display"), fullscreen: node.yes_no("fullscreen")? == Some(true) },
+            GraphicsKind::Desktop => Graphics::Desktop {
+                display: node.string("display"),
+                fullscreen: node.yes_no("fullscreen")? == Some(true),
+            },
             GraphicsKind::EglHeadless => Graphics::EglHeadless { rendernode: rendernode() },
             GraphicsKind::Dbus => Graphics::Dbus(DbusDisplay {
                 p2p: node.yes_no("p2p")?,
@@ -417,7 +250,9 @@ impl GraphicsDef {
                     w.attr_opt("display", display.as_deref());
                     w.yes_no("fullscreen", fullscreen.then_some(true));
                 }
-                Graphics::EglHeadless { rendernode } => w.element_if_any("gl", |w| w.attr_opt("rendernode", rendernode.as_deref())),
+                Graphics::EglHeadless { rendernode } => {
+                    w.element_if_any("gl", |w| w.attr_opt("rendernode", rendernode.as_deref()))
+                }
                 Graphics::Dbus(dbus) => dbus.format(w, flags),
                 Graphics::Rdp(rdp) => {
                     w.attr_opt("port", Some(rdp.port).filter(|p| *p != 0));
@@ -435,20 +270,5 @@ impl GraphicsDef {
             }
             w.element_if_any("audio", |w| w.attr_opt("id", self.audio_id));
         });
-    }
-}
-
-impl DbusDisplay {
-    fn format(&self, w: &mut Writer, flags: FormatFlags) {
-        w.yes_no("p2p", self.p2p);
-        w.attr_opt("address", self.address.as_deref().filter(|_| !(self.from_config && flags.inactive)));
-        if flags.status {
-            w.attr("fromConfig", u8::from(self.from_config));
-        }
-        w.element_if_any("gl", |w| {
-            w.yes_no("enable", self.gl);
-            w.attr_opt("rendernode", self.rendernode.as_deref());
-        });
-        w.element_if_any("audio", |w| w.attr_opt("id", self.audio_id));
     }
 }

@@ -22,7 +22,11 @@ impl Listen {
         let socket = if vnc { graphics.non_empty("socket") } else { None };
         let mut listens = Vec::new();
         for (at, node) in graphics.children("listen").enumerate() {
-            listens.push(if at == 0 { Self::parse(node, address.as_deref(), socket.as_deref(), live)? } else { Self::parse(node, None, None, live)? });
+            listens.push(if at == 0 {
+                Self::parse(node, address.as_deref(), socket.as_deref(), live)?
+            } else {
+                Self::parse(node, None, None, live)?
+            });
         }
         if listens.is_empty() {
             listens.push(match socket {
@@ -36,7 +40,9 @@ impl Listen {
     fn parse(node: Node<'_>, old_address: Option<&str>, old_socket: Option<&str>, live: bool) -> Result<Self> {
         let kind: ListenKind = node.required_word("type")?;
         if let (ListenKind::Socket, Some(_)) = (kind, old_address) {
-            return Err(unsupported("graphics 'listen' attribute can't be used when the first listen element has type socket"));
+            return Err(unsupported(
+                "graphics 'listen' attribute can't be used when the first listen element has type socket",
+            ));
         }
         let mut listen = Self::new(kind);
         listen.address = node.non_empty("address").filter(|_| kind != ListenKind::Socket && kind != ListenKind::None);
@@ -46,7 +52,9 @@ impl Listen {
         }
         let network = node.non_empty("network");
         match (kind, network) {
-            (ListenKind::Network, None) => return Err(xml_error("'network' attribute is required for listen type 'network'")),
+            (ListenKind::Network, None) => {
+                return Err(xml_error("'network' attribute is required for listen type 'network'"));
+            }
             (ListenKind::Network, network) => listen.network = network,
             (_, Some(_)) => return Err(xml_error("'network' attribute is valid only for listen type 'network'")),
             _ => {}
@@ -92,7 +100,9 @@ impl Listen {
     /// The address for the old attribute.
     pub(super) fn shown_address(&self, flags: FormatFlags) -> Option<&str> {
         let shown = match self.kind {
-            ListenKind::Address | ListenKind::Network => !(flags.inactive && (self.from_config || self.kind == ListenKind::Network)),
+            ListenKind::Address | ListenKind::Network => {
+                !(flags.inactive && (self.from_config || self.kind == ListenKind::Network))
+            }
             _ => false,
         };
         self.address.as_deref().filter(|_| shown)

@@ -4,14 +4,14 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::{unsupported, xml_error};
 use super::disk::{Sgio, StartupPolicy};
 use super::info::Allow;
 use super::info::{DeviceInfo, PciAddress};
 use super::interface::Teaming;
 use super::source::{Auth, NetworkHost};
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{unsupported, xml_error};
 
 text_enum! {
     /// Driver on the host.
@@ -95,7 +95,11 @@ impl HostdevPciDriver {
 
 impl UsbSource {
     fn parse(source: Node<'_>, live: bool) -> Result<Self> {
-        let mut usb = Self { startup_policy: source.word("startupPolicy")?, guest_reset: source.string("guestReset"), ..Self::default() };
+        let mut usb = Self {
+            startup_policy: source.word("startupPolicy")?,
+            guest_reset: source.string("guestReset"),
+            ..Self::default()
+        };
         if let Some(reset) = &usb.guest_reset
             && !["off", "uninitialized", "on"].contains(&reset.as_str())
         {
@@ -165,11 +169,21 @@ impl ScsiSource {
                 return Self::parse_iscsi(source);
             }
         }
-        let address = source.child("address").ok_or_else(|| xml_error("'address' must be specified for scsi hostdev source"))?;
-        let adapter = source.child("adapter").ok_or_else(|| xml_error("'adapter' must be specified for scsi hostdev source"))?;
-        let number = |name: &str| address.u32(name)?.ok_or_else(|| xml_error("'bus', 'target', and 'unit' must be specified for scsi hostdev source address"));
-        let unit = address.u64("unit")?.ok_or_else(|| xml_error("'bus', 'target', and 'unit' must be specified for scsi hostdev source address"))?;
-        let name = adapter.string("name").ok_or_else(|| xml_error("'adapter' name must be specified for scsi hostdev source"))?;
+        let address =
+            source.child("address").ok_or_else(|| xml_error("'address' must be specified for scsi hostdev source"))?;
+        let adapter =
+            source.child("adapter").ok_or_else(|| xml_error("'adapter' must be specified for scsi hostdev source"))?;
+        let number = |name: &str| {
+            address.u32(name)?.ok_or_else(|| {
+                xml_error("'bus', 'target', and 'unit' must be specified for scsi hostdev source address")
+            })
+        };
+        let unit = address.u64("unit")?.ok_or_else(|| {
+            xml_error("'bus', 'target', and 'unit' must be specified for scsi hostdev source address")
+        })?;
+        let name = adapter
+            .string("name")
+            .ok_or_else(|| xml_error("'adapter' name must be specified for scsi hostdev source"))?;
         Ok(Self::Host { adapter: name, bus: number("bus")?, target: number("target")?, unit })
     }
 
@@ -245,10 +259,16 @@ impl HostdevDef {
             HostdevKind::Scsi => HostdevSource::Scsi { source: ScsiSource::parse(source)?, rawio, sgio },
             HostdevKind::ScsiHost => {
                 if source.attr("protocol") != Some("vhost") {
-                    return Err(xml_error(format!("Unknown scsi_host subsystem protocol '{}'", source.attr("protocol").unwrap_or("(null)"))));
+                    return Err(xml_error(format!(
+                        "Unknown scsi_host subsystem protocol '{}'",
+                        source.attr("protocol").unwrap_or("(null)")
+                    )));
                 }
-                let wwpn = source.string("wwpn").ok_or_else(|| xml_error("Missing scsi_host subsystem protocol wwpn"))?;
-                let digits = wwpn.strip_prefix("naa.").is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_hexdigit()));
+                let wwpn =
+                    source.string("wwpn").ok_or_else(|| xml_error("Missing scsi_host subsystem protocol wwpn"))?;
+                let digits = wwpn
+                    .strip_prefix("naa.")
+                    .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_hexdigit()));
                 if !digits {
                     return Err(xml_error("malformed 'wwpn' value"));
                 }
@@ -257,11 +277,15 @@ impl HostdevDef {
             HostdevKind::Mdev => {
                 let model = match node.attr("model") {
                     None => return Err(xml_error("Missing 'model' attribute in mediated device's <hostdev> element")),
-                    Some(word) => MdevModel::from_word(word).ok_or_else(|| xml_error(format!("unknown hostdev model '{word}'")))?,
+                    Some(word) => MdevModel::from_word(word)
+                        .ok_or_else(|| xml_error(format!("unknown hostdev model '{word}'")))?,
                 };
                 let address = source.child("address").ok_or_else(|| unsupported("Missing <address> element"))?;
-                let uuid = address.attr("uuid").ok_or_else(|| unsupported("Missing 'uuid' attribute for element <address>"))?;
-                let uuid = xml::parse_uuid(uuid).ok_or_else(|| xml_error("Cannot parse uuid attribute of element <address>"))?;
+                let uuid = address
+                    .attr("uuid")
+                    .ok_or_else(|| unsupported("Missing 'uuid' attribute for element <address>"))?;
+                let uuid = xml::parse_uuid(uuid)
+                    .ok_or_else(|| xml_error("Cannot parse uuid attribute of element <address>"))?;
                 HostdevSource::Mdev { uuid, model, display: node.on_off("display")?, ramfb: node.on_off("ramfb")? }
             }
         };
@@ -276,7 +300,8 @@ impl HostdevDef {
     }
 
     fn parse_pci(node: Node<'_>, source: Node<'_>) -> Result<HostdevSource> {
-        let address = source.child("address").ok_or_else(|| xml_error("Missing <address> element in hostdev device"))?;
+        let address =
+            source.child("address").ok_or_else(|| xml_error("Missing <address> element in hostdev device"))?;
         let driver = match node.child("driver") {
             None => HostdevPciDriver::default(),
             Some(d) => HostdevPciDriver { name: d.word("name")?, model: d.string("model") },
@@ -332,7 +357,9 @@ impl HostdevDef {
                     if flags.status && *states != OriginStates::default() {
                         w.element("origstates", |w| {
                             [(states.unbind, "unbind"), (states.removeslot, "removeslot"), (states.reprobe, "reprobe")]
-                                .iter().filter(|(set, _)| *set).for_each(|(_, name)| w.empty(name));
+                                .iter()
+                                .filter(|(set, _)| *set)
+                                .for_each(|(_, name)| w.empty(name));
                         });
                     }
                 }

@@ -3,10 +3,10 @@
 use error::Result;
 use xml::{Node, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
 use super::info::Allow;
 use super::info::DeviceInfo;
+use crate::FormatFlags;
+use crate::domain::ParseContext;
 
 /// `<hub type='usb'>`
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,11 +4,11 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
+use super::info::Allow;
+use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
 use crate::FormatFlags;
 use crate::domain::ParseContext;
 use crate::domain::fault::{internal, unsupported};
-use super::info::Allow;
-use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
 
 text_enum! {
     /// Kind.
@@ -49,7 +49,14 @@ impl InputDef {
     /// A plain input device.
     pub fn new(kind: InputKind, bus: InputBus) -> Self {
         Self {
-            kind, bus: Some(bus), model: None, evdev: None, grab: None, grab_toggle: None, repeat: None, virtio: VirtioOptions::default(),
+            kind,
+            bus: Some(bus),
+            model: None,
+            evdev: None,
+            grab: None,
+            grab_toggle: None,
+            repeat: None,
+            virtio: VirtioOptions::default(),
             info: DeviceInfo::default(),
         }
     }
@@ -63,11 +70,15 @@ impl InputDef {
     pub fn parse(node: Node<'_>, ctx: ParseContext) -> Result<Self> {
         let kind = match node.attr("type") {
             None => return Err(internal("missing input device type")),
-            Some(word) => InputKind::from_word(word).ok_or_else(|| unsupported(format!("unknown input device type '{word}'")))?,
+            Some(word) => {
+                InputKind::from_word(word).ok_or_else(|| unsupported(format!("unknown input device type '{word}'")))?
+            }
         };
         let bus = match node.attr("bus") {
             None => None,
-            Some(word) => Some(InputBus::from_word(word).ok_or_else(|| unsupported(format!("unknown input bus type '{word}'")))?),
+            Some(word) => {
+                Some(InputBus::from_word(word).ok_or_else(|| unsupported(format!("unknown input bus type '{word}'")))?)
+            }
         };
         let mut def = Self { bus, model: node.word("model")?, ..Self::new(kind, InputBus::None) };
         if let Some(source) = node.child("source") {

@@ -41,7 +41,11 @@ impl GuestIp {
         let address: IpAddr = text.parse().map_err(|_| xml_error(format!("Failed to parse IP address: '{text}'")))?;
         let prefix = node.u32("prefix")?;
         if prefix.is_some_and(|p| p > if address.is_ipv4() { 32 } else { 128 }) {
-            return Err(xml_error(format!("Invalid prefix value '{}' for {}", prefix.unwrap_or_default(), family(&address))));
+            return Err(xml_error(format!(
+                "Invalid prefix value '{}' for {}",
+                prefix.unwrap_or_default(),
+                family(&address)
+            )));
         }
         Ok(Self { address, prefix, peer: self::address(node, "peer")? })
     }
@@ -60,13 +64,22 @@ impl GuestIp {
 impl Route {
     /// Reads `<route>`.
     pub fn parse(node: Node<'_>) -> Result<Self> {
-        let address = self::address(node, "address")?.ok_or_else(|| xml_error("Missing required address attribute in route definition"))?;
-        let gateway = self::address(node, "gateway")?.ok_or_else(|| xml_error("Missing required gateway attribute in route definition"))?;
+        let address = self::address(node, "address")?
+            .ok_or_else(|| xml_error("Missing required address attribute in route definition"))?;
+        let gateway = self::address(node, "gateway")?
+            .ok_or_else(|| xml_error("Missing required gateway attribute in route definition"))?;
         if address.is_ipv4() != gateway.is_ipv4() {
             return Err(unsupported("Route address and gateway are of different families"));
         }
         let family = node.attr("family").unwrap_or(family(&address)).to_owned();
-        Ok(Self { family, address, netmask: self::address(node, "netmask")?, prefix: node.u32("prefix")?, gateway, metric: node.u32("metric")? })
+        Ok(Self {
+            family,
+            address,
+            netmask: self::address(node, "netmask")?,
+            prefix: node.u32("prefix")?,
+            gateway,
+            metric: node.u32("metric")?,
+        })
     }
 
     /// Writes `<route>`.

@@ -19,7 +19,8 @@ impl LeaseDef {
     pub fn parse(node: Node<'_>) -> Result<Self> {
         let key = node.child_text("key").ok_or_else(|| xml_error("Missing 'key' element for lease"))?;
         let target = node.child("target");
-        let path = target.and_then(|t| t.string("path")).ok_or_else(|| xml_error("Missing 'target' element for lease"))?;
+        let path =
+            target.and_then(|t| t.string("path")).ok_or_else(|| xml_error("Missing 'target' element for lease"))?;
         let offset = target.map(|t| t.u64("offset")).transpose()?.flatten().unwrap_or_default();
         Ok(Self { lockspace: node.child_text("lockspace"), key, path, offset })
     }

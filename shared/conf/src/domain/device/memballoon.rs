@@ -4,10 +4,10 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
 use super::info::Allow;
 use super::info::{DeviceInfo, VirtioOptions};
+use crate::FormatFlags;
+use crate::domain::ParseContext;
 
 text_enum! {
     /// Model.
@@ -31,7 +31,14 @@ pub struct MemballoonDef {
 impl MemballoonDef {
     /// A plain balloon.
     pub fn new(model: MemballoonModel) -> Self {
-        Self { model, autodeflate: None, free_page_reporting: None, stats_period: None, virtio: VirtioOptions::default(), info: DeviceInfo::default() }
+        Self {
+            model,
+            autodeflate: None,
+            free_page_reporting: None,
+            stats_period: None,
+            virtio: VirtioOptions::default(),
+            info: DeviceInfo::default(),
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer, missing_attribute};
 
+use super::info::DeviceInfo;
+use super::info::{Allow, u64_hex};
 use crate::Bitmap;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
 use crate::domain::fault::xml_error;
 use crate::size::memory_kib;
-use super::info::DeviceInfo;
-use super::info::{Allow, u64_hex};
 
 text_enum! {
     /// Model.
@@ -86,7 +86,11 @@ impl MemoryDef {
         let address = target.child("address");
         let target_node = match target.child("node") {
             None => None,
-            Some(n) => Some(xml::parse_u64(&n.text(), 10).and_then(|n| n.try_into().ok()).ok_or_else(|| xml_error("invalid or missing value of memory device node"))?),
+            Some(n) => Some(
+                xml::parse_u64(&n.text(), 10)
+                    .and_then(|n| n.try_into().ok())
+                    .ok_or_else(|| xml_error("invalid or missing value of memory device node"))?,
+            ),
         };
         Ok(Self {
             model,
@@ -150,7 +154,9 @@ impl MemoryDef {
                     kib(w, "requested", Some(self.requested_kib.unwrap_or_default()));
                     kib(w, "current", self.current_kib.filter(|_| !flags.inactive));
                 }
-                w.element_if_any("address", |w| w.attr_opt("base", self.base.filter(|b| *b > 0).map(|b| format!("0x{b:x}"))));
+                w.element_if_any("address", |w| {
+                    w.attr_opt("base", self.base.filter(|b| *b > 0).map(|b| format!("0x{b:x}")))
+                });
             });
             self.info.format(w, flags);
         });

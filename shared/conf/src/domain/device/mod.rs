@@ -2,6 +2,7 @@
 //!
 //! `info` holds what all share; `source`, `encryption` and `iotune` belong to `disk`; `bandwidth`, `ip` and `port` to `interface`.
 
+pub mod address;
 pub mod audio;
 pub mod bandwidth;
 pub mod chardev;
@@ -9,16 +10,20 @@ pub mod console;
 pub mod controller;
 pub mod crypto;
 pub mod disk;
+mod disk_driver;
 pub mod encryption;
 pub mod filesystem;
 mod format;
 pub mod graphics;
 pub mod graphics_listen;
+mod graphics_server;
 pub mod hostdev;
 pub mod hub;
 pub mod info;
 pub mod input;
 pub mod interface;
+mod interface_options;
+mod interface_source;
 pub mod iommu;
 pub mod iotune;
 pub mod ip;

@@ -3,7 +3,9 @@
 use error::{Code, Domain, Error, Result};
 use xml::{Node, Vocabulary, Writer};
 
-use super::source::{Auth, AuthKind, NetworkHost, Protocol, Reconnect, Reservations, SecretRef, SshSource, StorageSource, Transport};
+use super::source::{
+    Auth, AuthKind, NetworkHost, Protocol, Reconnect, Reservations, SecretRef, SshSource, StorageSource, Transport,
+};
 use crate::FormatFlags;
 use crate::domain::fault::{unsupported, xml_error};
 
@@ -32,12 +34,18 @@ impl NetworkHost {
         let port = match node.attr("port") {
             None => None,
             Some(text) => {
-                let number = xml::parse_u64(text, 10).ok_or_else(|| xml_error(format!("failed to parse port number '{text}'")))?;
+                let number = xml::parse_u64(text, 10)
+                    .ok_or_else(|| xml_error(format!("failed to parse port number '{text}'")))?;
                 let out = || Error::new(Domain::None, Code::InvalidArg, format!("port '{text}' out of range"));
                 Some(u16::try_from(number).map(u32::from).map_err(|_| out())?)
             }
         };
-        Ok(Self { transport, name: name.filter(|_| transport != Transport::Unix), port: port.filter(|_| transport != Transport::Unix), socket })
+        Ok(Self {
+            transport,
+            name: name.filter(|_| transport != Transport::Unix),
+            port: port.filter(|_| transport != Transport::Unix),
+            socket,
+        })
     }
 
     fn format(&self, w: &mut Writer) {
@@ -62,7 +70,9 @@ impl Auth {
         let username = node.string("username").ok_or_else(|| storage("missing username for auth"))?;
         let kind = match node.attr("type") {
             None => None,
-            Some(word) => Some(AuthKind::from_word(word).ok_or_else(|| unsupported(format!("unknown auth type '{word}'")))?),
+            Some(word) => {
+                Some(AuthKind::from_word(word).ok_or_else(|| unsupported(format!("unknown auth type '{word}'")))?)
+            }
         };
         let secret = node.child("secret").ok_or_else(|| storage("Missing <secret> element in auth"))?;
         const TYPES: [&str; 6] = ["none", "volume", "ceph", "iscsi", "tls", "vtpm"];
@@ -174,7 +184,8 @@ impl StorageSource {
         if matches!(protocol, Protocol::Http | Protocol::Https)
             && let Some(cookies) = node.child("cookies")
         {
-            self.cookies = cookies.children("cookie").map(|c| (c.attr("name").unwrap_or("").to_owned(), c.text())).collect();
+            self.cookies =
+                cookies.children("cookie").map(|c| (c.attr("name").unwrap_or("").to_owned(), c.text())).collect();
         }
         if let Some(readahead) = node.child("readahead") {
             self.readahead = readahead.u64_nonzero("size")?;

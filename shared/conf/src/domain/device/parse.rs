@@ -108,7 +108,9 @@ impl Devices {
             };
             // libvirt treats a controller without index as the lowest
             let other = current.index.map_or(-1, i64::from);
-            let master_first = new.info.master_start_port.is_none() && current.info.master_start_port.is_some() && other == i64::from(index);
+            let master_first = new.info.master_start_port.is_none()
+                && current.info.master_start_port.is_some()
+                && other == i64::from(index);
             if other > i64::from(index) || master_first {
                 place = Some(at);
             } else if place.is_none() {

@@ -68,7 +68,8 @@ impl VirtualPort {
         let kind = match node.attr("type") {
             None => None,
             Some(word) => {
-                let unknown = || Error::new(Domain::None, Code::ConfigUnsupported, format!("unknown virtualport type {word}"));
+                let unknown =
+                    || Error::new(Domain::None, Code::ConfigUnsupported, format!("unknown virtualport type {word}"));
                 Some(VirtualPortKind::from_word(word).ok_or_else(unknown)?)
             }
         };
@@ -84,7 +85,9 @@ impl VirtualPort {
         };
         let uuid = |name: &str| match p.attr(name) {
             None => Ok(None),
-            Some(text) => xml::parse_uuid(text).map(Some).ok_or_else(|| xml_error(format!("cannot parse {name} parameter as a uuid"))),
+            Some(text) => xml::parse_uuid(text)
+                .map(Some)
+                .ok_or_else(|| xml_error(format!("cannot parse {name} parameter as a uuid"))),
         };
         port.manager_id = number("managerid", 255)?.map(|n| n as u8);
         port.type_id = number("typeid", 0xff_ffff)?;
@@ -132,7 +135,11 @@ impl Vlan {
         for tag in node.children("tag") {
             let id = tag.u32("id")?.ok_or_else(|| xml_error("missing or invalid vlan tag id attribute"))?;
             if id > 4095 {
-                return Err(Error::new(Domain::None, Code::XmlError, format!("vlan tag id {id} too large (maximum 4095)")));
+                return Err(Error::new(
+                    Domain::None,
+                    Code::XmlError,
+                    format!("vlan tag id {id} too large (maximum 4095)"),
+                ));
             }
             tags.push((id, tag.word("nativeMode")?));
         }
@@ -141,7 +148,9 @@ impl Vlan {
         }
         let trunk = node.attr("trunk").map(|t| t == "yes");
         if tags.len() > 1 && trunk == Some(false) {
-            return Err(xml_error("invalid \"trunk='no'\" in <vlan> - trunk='yes' is required for more than one vlan tag"));
+            return Err(xml_error(
+                "invalid \"trunk='no'\" in <vlan> - trunk='yes' is required for more than one vlan tag",
+            ));
         }
         let trunk = (trunk == Some(true) || tags.len() > 1).then_some(true);
         Ok(Some(Self { trunk, tags }))
@@ -170,7 +179,9 @@ impl PortForward {
         let protocol = node.required_word("proto")?;
         let address = match node.attr("address") {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| xml_error(format!("Invalid address '{text}' in <portForward>")))?),
+            Some(text) => {
+                Some(text.parse().map_err(|_| xml_error(format!("Invalid address '{text}' in <portForward>")))?)
+            }
         };
         let mut ranges = Vec::new();
         for range in node.children("range") {

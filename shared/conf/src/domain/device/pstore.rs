@@ -3,11 +3,11 @@
 use error::Result;
 use xml::{Node, Writer};
 
+use super::info::Allow;
+use super::info::DeviceInfo;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
 use crate::domain::fault::xml_error;
-use super::info::Allow;
-use super::info::DeviceInfo;
 
 /// `<pstore backend='acpi-erst'>`
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,11 @@ impl PstoreDef {
             return Err(xml::invalid_value(node, "backend", backend, ""));
         }
         let size = node.child("size").ok_or_else(|| xml_error("missing element or attribute './size[1]'"))?;
-        Ok(Self { size_kib: crate::size::memory_kib(size)?, path: node.child_text("path"), info: DeviceInfo::parse(node, ctx, Allow::default())? })
+        Ok(Self {
+            size_kib: crate::size::memory_kib(size)?,
+            path: node.child_text("path"),
+            info: DeviceInfo::parse(node, ctx, Allow::default())?,
+        })
     }
 
     /// Writes `<pstore>`.

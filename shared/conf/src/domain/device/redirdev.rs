@@ -3,13 +3,13 @@
 use error::Result;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
 use super::chardev::ChardevKind;
 use super::chardev::ChardevSource;
 use super::info::Allow;
 use super::info::DeviceInfo;
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::xml_error;
 
 /// `<redirdev bus='usb'>`
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +38,12 @@ impl RedirdevDef {
             return Err(xml::invalid_value(node, "bus", bus, ""));
         }
         let word = node.attr("type").ok_or_else(|| xml_error("missing type in redirdev"))?;
-        let kind = ChardevKind::from_word(word).ok_or_else(|| xml_error(format!("unknown redirdev character device type '{word}'")))?;
-        Ok(Self { source: ChardevSource::parse(node, kind)?, info: DeviceInfo::parse(node, ctx, Allow { boot: true, rom: false })? })
+        let kind = ChardevKind::from_word(word)
+            .ok_or_else(|| xml_error(format!("unknown redirdev character device type '{word}'")))?;
+        Ok(Self {
+            source: ChardevSource::parse(node, kind)?,
+            info: DeviceInfo::parse(node, ctx, Allow { boot: true, rom: false })?,
+        })
     }
 
     /// Writes `<redirdev>`.
@@ -62,7 +66,9 @@ impl RedirRule {
     fn parse(node: Node<'_>) -> Result<Self> {
         let number = |name: &str, what: &str| match node.attr(name) {
             None | Some("-1") => Ok(None),
-            Some(text) => xml::parse_u64(text, 0).and_then(|n| u32::try_from(n).ok()).map(Some)
+            Some(text) => xml::parse_u64(text, 0)
+                .and_then(|n| u32::try_from(n).ok())
+                .map(Some)
                 .ok_or_else(|| xml_error(format!("Cannot parse USB {what} {text}"))),
         };
         let class = number("class", "Class code")?;
@@ -71,7 +77,9 @@ impl RedirRule {
         }
         let version = match node.attr("version") {
             None | Some("-1") => None,
-            Some(text) => Some(parse_version(text).ok_or_else(|| xml_error(format!("Cannot parse USB version {text}")))?),
+            Some(text) => {
+                Some(parse_version(text).ok_or_else(|| xml_error(format!("Cannot parse USB version {text}")))?)
+            }
         };
         let allow = match node.attr("allow") {
             None => return Err(xml_error("missing attribute 'allow'")),
@@ -79,7 +87,13 @@ impl RedirRule {
             Some("no") => false,
             Some(other) => return Err(xml::invalid_value(node, "allow", other, "")),
         };
-        Ok(Self { class, vendor: number("vendor", "vendor ID")?, product: number("product", "product ID")?, version, allow })
+        Ok(Self {
+            class,
+            vendor: number("vendor", "vendor ID")?,
+            product: number("product", "product ID")?,
+            version,
+            allow,
+        })
     }
 
     /// Writes `<redirfilter>`.
@@ -90,7 +104,10 @@ impl RedirRule {
                     w.attr_opt("class", rule.class.map(|n| format!("0x{n:02X}")));
                     w.attr_opt("vendor", rule.vendor.map(|n| format!("0x{n:04X}")));
                     w.attr_opt("product", rule.product.map(|n| format!("0x{n:04X}")));
-                    w.attr_opt("version", rule.version.map(|n| format!("{}.{:02}", from_bcd(n >> 8), from_bcd(n & 0xff))));
+                    w.attr_opt(
+                        "version",
+                        rule.version.map(|n| format!("{}.{:02}", from_bcd(n >> 8), from_bcd(n & 0xff))),
+                    );
                     w.yes_no("allow", Some(rule.allow));
                 });
             }
@@ -109,7 +126,8 @@ fn from_bcd(n: u32) -> u32 {
 /// `1.10` or `1.1` (one digit counts tenths) as BCD.
 fn parse_version(text: &str) -> Option<u32> {
     let (major, minor) = text.split_once('.')?;
-    let digits = |t: &str| (t.len() <= 2 && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<u32>().ok()).flatten();
+    let digits =
+        |t: &str| (t.len() <= 2 && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<u32>().ok()).flatten();
     let low = digits(minor)? * if minor.len() == 1 { 10 } else { 1 };
     Some(to_bcd(digits(major)?) << 8 | to_bcd(low))
 }

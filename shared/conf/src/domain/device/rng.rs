@@ -4,13 +4,13 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
 use super::chardev::ChardevKind;
 use super::chardev::ChardevSource;
 use super::info::Allow;
 use super::info::{DeviceInfo, VirtioModel, VirtioOptions};
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::xml_error;
 
 text_enum! {
     /// Where the numbers come from.
@@ -60,8 +60,18 @@ impl RngDef {
             RngBackendKind::Builtin => RngBackend::Builtin,
             RngBackendKind::Egd => {
                 let word = backend.attr("type").ok_or_else(|| xml_error("missing EGD backend type"))?;
-                let kind = ChardevKind::from_word(word).ok_or_else(|| xml_error(format!("unknown backend type '{word}' for egd")))?;
-                if !matches!(kind, ChardevKind::Unix | ChardevKind::Tcp | ChardevKind::Udp | ChardevKind::Pty | ChardevKind::Dev | ChardevKind::File | ChardevKind::Nmdm) {
+                let kind = ChardevKind::from_word(word)
+                    .ok_or_else(|| xml_error(format!("unknown backend type '{word}' for egd")))?;
+                if !matches!(
+                    kind,
+                    ChardevKind::Unix
+                        | ChardevKind::Tcp
+                        | ChardevKind::Udp
+                        | ChardevKind::Pty
+                        | ChardevKind::Dev
+                        | ChardevKind::File
+                        | ChardevKind::Nmdm
+                ) {
                     return Err(xml_error(format!("unknown backend type '{word}' for egd")));
                 }
                 RngBackend::Egd(ChardevSource::parse(backend, kind)?)

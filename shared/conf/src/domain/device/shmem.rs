@@ -4,11 +4,11 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
+use super::info::Allow;
+use super::info::DeviceInfo;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
 use crate::domain::fault::xml_error;
-use super::info::Allow;
-use super::info::DeviceInfo;
 
 text_enum! {
     /// Model.
@@ -51,7 +51,8 @@ impl ShmemDef {
             None => None,
             Some(size) => {
                 let text = size.text();
-                let value = xml::parse_u64(&text, 10).ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute './size[1]'")))?;
+                let value = xml::parse_u64(&text, 10)
+                    .ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute './size[1]'")))?;
                 Some(crate::size::scaled(value, size.attr("unit"), 1, u64::MAX)?)
             }
         };

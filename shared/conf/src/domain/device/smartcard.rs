@@ -3,13 +3,13 @@
 use error::Result;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::{internal, xml_error};
 use super::chardev::ChardevKind;
 use super::chardev::ChardevSource;
 use super::info::Allow;
 use super::info::DeviceInfo;
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::{internal, xml_error};
 
 /// By mode.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,9 @@ impl SmartcardDef {
             Some("host") => Smartcard::Host,
             Some("host-certificates") => {
                 let names: Vec<String> = node.children("certificate").map(|c| c.text()).collect();
-                let certificates: [String; 3] = names.try_into().map_err(|_| xml_error("host-certificates mode needs exactly three certificates"))?;
+                let certificates: [String; 3] = names
+                    .try_into()
+                    .map_err(|_| xml_error("host-certificates mode needs exactly three certificates"))?;
                 let database = node.child_text("database");
                 if database.as_ref().is_some_and(|d| !d.starts_with('/')) {
                     return Err(xml_error(format!("expecting absolute path: {}", database.unwrap_or_default())));
@@ -45,8 +47,11 @@ impl SmartcardDef {
                 Smartcard::HostCertificates { certificates, database }
             }
             Some("passthrough") => {
-                let word = node.attr("type").ok_or_else(|| xml_error("passthrough mode requires a character device type attribute"))?;
-                let kind = ChardevKind::from_word(word).ok_or_else(|| xml_error(format!("unknown type presented to host for character device: {word}")))?;
+                let word = node
+                    .attr("type")
+                    .ok_or_else(|| xml_error("passthrough mode requires a character device type attribute"))?;
+                let kind = ChardevKind::from_word(word)
+                    .ok_or_else(|| xml_error(format!("unknown type presented to host for character device: {word}")))?;
                 Smartcard::Passthrough(ChardevSource::parse(node, kind)?)
             }
             Some(mode) => return Err(xml_error(format!("unknown smartcard device mode: {mode}"))),

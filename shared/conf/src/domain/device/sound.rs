@@ -4,10 +4,10 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
 use super::info::Allow;
 use super::info::{DeviceInfo, VirtioOptions};
+use crate::FormatFlags;
+use crate::domain::ParseContext;
 
 text_enum! {
     /// Model.
@@ -41,7 +41,11 @@ impl SoundDef {
         Ok(Self {
             multichannel: if model == SoundModel::Usb { node.yes_no("multichannel")? } else { None },
             streams: if model == SoundModel::Virtio { node.u32_nonzero("streams")? } else { None },
-            codecs: if hda { node.children("codec").map(|c| c.required_word("type")).collect::<Result<_>>()? } else { Vec::new() },
+            codecs: if hda {
+                node.children("codec").map(|c| c.required_word("type")).collect::<Result<_>>()?
+            } else {
+                Vec::new()
+            },
             audio_id: node.child("audio").map(|a| a.u32_nonzero("id")).transpose()?.flatten(),
             virtio: VirtioOptions::parse(node.child("driver"))?,
             info: DeviceInfo::parse(node, ctx, Allow::default())?,

@@ -4,11 +4,11 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer, missing_attribute};
 
+use super::encryption::Encryption;
+use super::info::PciAddress;
 use crate::FormatFlags;
 use crate::domain::fault::{unsupported, xml_error};
 use crate::domain::security::DeviceLabel;
-use super::encryption::Encryption;
-use super::info::PciAddress;
 
 text_enum! {
     /// Kind of a source.
@@ -171,11 +171,40 @@ impl StorageSource {
     /// An empty source of `kind`.
     pub fn new(kind: SourceKind) -> Self {
         Self {
-            kind, path: None, format: None, index: 0, protocol: None, hosts: Vec::new(), snapshot: None, config_file: None, query: None,
-            tls: None, tls_hostname: None, ssl_verify: None, cookies: Vec::new(), readahead: None, timeout: None, reconnect_delay: None, initiator_iqn: None,
-            nfs_user: None, nfs_group: None, ssh: SshSource::default(), auth: None, auth_at_disk: false, encryption: None,
-            encryption_at_disk: false, reservations: None, reconnect: None, volume: None, nvme: None, slice: None, labels: Vec::new(),
-            fd_group: None, metadata_cache_bytes: None, data_store: None, backing: None,
+            kind,
+            path: None,
+            format: None,
+            index: 0,
+            protocol: None,
+            hosts: Vec::new(),
+            snapshot: None,
+            config_file: None,
+            query: None,
+            tls: None,
+            tls_hostname: None,
+            ssl_verify: None,
+            cookies: Vec::new(),
+            readahead: None,
+            timeout: None,
+            reconnect_delay: None,
+            initiator_iqn: None,
+            nfs_user: None,
+            nfs_group: None,
+            ssh: SshSource::default(),
+            auth: None,
+            auth_at_disk: false,
+            encryption: None,
+            encryption_at_disk: false,
+            reservations: None,
+            reconnect: None,
+            volume: None,
+            nvme: None,
+            slice: None,
+            labels: Vec::new(),
+            fd_group: None,
+            metadata_cache_bytes: None,
+            data_store: None,
+            backing: None,
         }
     }
 
@@ -212,7 +241,9 @@ impl StorageSource {
                 source.volume = match (pool, volume) {
                     (None, None) => None,
                     (Some(pool), Some(volume)) => Some(VolumeSource { pool, volume, mode: node.word("mode")? }),
-                    _ => return Err(xml_error("'pool' and 'volume' must be specified together for 'pool' type source")),
+                    _ => {
+                        return Err(xml_error("'pool' and 'volume' must be specified together for 'pool' type source"));
+                    }
                 };
             }
             SourceKind::Nvme => source.parse_nvme(node)?,
@@ -221,7 +252,9 @@ impl StorageSource {
                 if kind != "unix" {
                     return Err(unsupported("vhostuser disk supports only unix sockets"));
                 }
-                source.path = Some(node.string("path").ok_or_else(|| xml_error("Missing source path attribute for char device"))?);
+                source.path = Some(
+                    node.string("path").ok_or_else(|| xml_error("Missing source path attribute for char device"))?,
+                );
                 source.reconnect = node.child("reconnect").map(|n| Reconnect::parse(Some(n))).transpose()?;
             }
             SourceKind::VhostVdpa => source.path = Some(node.required("dev")?.to_owned()),
@@ -230,7 +263,9 @@ impl StorageSource {
         source.auth = node.child("auth").map(Auth::parse).transpose()?;
         source.encryption = node.child("encryption").map(Encryption::parse).transpose()?;
         source.reservations = node.child("reservations").map(Reservations::parse).transpose()?;
-        if let Some(slice) = node.child("slices").and_then(|s| s.children("slice").find(|s| s.attr("type") == Some("storage"))) {
+        if let Some(slice) =
+            node.child("slices").and_then(|s| s.children("slice").find(|s| s.attr("type") == Some("storage")))
+        {
             source.slice = Some(Slice {
                 offset: slice.u64("offset")?.ok_or_else(|| missing_attribute(slice, "offset"))?,
                 size: slice.u64_nonzero("size")?.ok_or_else(|| missing_attribute(slice, "size"))?,
@@ -251,12 +286,14 @@ impl StorageSource {
         if kind != "pci" {
             return Err(xml_error(format!("unsupported source type '{kind}'")));
         }
-        let namespace = node.u64("namespace")?.ok_or_else(|| xml_error("missing 'namespace' attribute to disk source"))?;
+        let namespace =
+            node.u64("namespace")?.ok_or_else(|| xml_error("missing 'namespace' attribute to disk source"))?;
         if namespace == 0 {
             return Err(xml_error("NVMe namespace can't be zero"));
         }
         let address = node.child("address").ok_or_else(|| xml_error("NVMe disk source is missing address"))?;
-        self.nvme = Some(NvmeSource { namespace, managed: node.yes_no("managed")?, address: PciAddress::parse(address)? });
+        self.nvme =
+            Some(NvmeSource { namespace, managed: node.yes_no("managed")?, address: PciAddress::parse(address)? });
         Ok(())
     }
 
@@ -264,11 +301,13 @@ impl StorageSource {
     pub fn parse_backing(node: Node<'_>) -> Result<Option<Option<Box<Self>>>> {
         let Some(backing) = node.child("backingStore") else { return Ok(None) };
         let Some(kind) = backing.attr("type") else { return Ok(Some(None)) };
-        let kind = SourceKind::from_word(kind).filter(|k| *k != SourceKind::None)
+        let kind = SourceKind::from_word(kind)
+            .filter(|k| *k != SourceKind::None)
             .ok_or_else(|| xml_error(format!("unknown disk backing store type '{kind}'")))?;
         let format = backing.child("format").ok_or_else(|| xml_error("missing disk backing store format"))?;
         let word = format.attr("type").ok_or_else(|| xml_error("missing disk backing store format"))?;
-        let image = ImageFormat::from_word(word).ok_or_else(|| xml_error(format!("unknown disk backing store format '{word}'")))?;
+        let image = ImageFormat::from_word(word)
+            .ok_or_else(|| xml_error(format!("unknown disk backing store format '{word}'")))?;
         let source = backing.child("source").ok_or_else(|| xml_error("missing disk backing store source"))?;
         let mut store = Self::parse(kind, Some(source))?;
         store.format = Some(image);
@@ -395,7 +434,8 @@ impl StorageSource {
 pub(super) fn parse_metadata_cache(node: Node<'_>) -> Result<Option<u64>> {
     let Some(size) = node.path(&["metadata_cache", "max_size"]) else { return Ok(None) };
     let text = size.text();
-    let value = xml::parse_u64(&text, 10).ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute 'max_size'")))?;
+    let value = xml::parse_u64(&text, 10)
+        .ok_or_else(|| xml_error(format!("Invalid value '{text}' for element or attribute 'max_size'")))?;
     crate::size::scaled(value, size.attr("unit"), 1, u64::MAX).map(Some)
 }
 

@@ -3,8 +3,8 @@
 use error::Result;
 use xml::{Node, Writer};
 
-use crate::domain::fault::xml_error;
 use super::iotune::IoTune;
+use crate::domain::fault::xml_error;
 
 /// `<throttlegroup>`; its name is the tune's `group_name`.
 pub type ThrottleGroup = IoTune;

@@ -4,13 +4,13 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
 use super::chardev::ChardevKind;
 use super::chardev::ChardevSource;
 use super::info::Allow;
 use super::info::DeviceInfo;
+use crate::FormatFlags;
+use crate::domain::ParseContext;
+use crate::domain::fault::xml_error;
 
 text_enum! {
     /// What the guest sees.
@@ -68,11 +68,17 @@ pub struct TpmDef {
 
 impl TpmEmulator {
     fn parse(backend: Node<'_>) -> Result<Self> {
-        let mut emulator = Self { version: backend.word("version")?, persistent_state: backend.yes_no("persistent_state")?, ..Self::default() };
+        let mut emulator = Self {
+            version: backend.word("version")?,
+            persistent_state: backend.yes_no("persistent_state")?,
+            ..Self::default()
+        };
         emulator.debug = backend.u32("debug")?;
         if let Some(encryption) = backend.child("encryption") {
             let secret = encryption.attr("secret").ok_or_else(|| xml_error("missing 'secret' attribute"))?;
-            emulator.secret = Some(xml::parse_uuid(secret).ok_or_else(|| xml_error(format!("Unable to parse secret uuid '{secret}'")))?);
+            emulator.secret = Some(
+                xml::parse_uuid(secret).ok_or_else(|| xml_error(format!("Unable to parse secret uuid '{secret}'")))?,
+            );
         }
         if let Some(banks) = backend.child("active_pcr_banks") {
             emulator.pcr_banks = banks.elements().filter_map(|b| PcrBank::from_word(b.name())).collect();
@@ -137,7 +143,8 @@ impl TpmDef {
             Some("external") => {
                 let source = backend.child("source").ok_or_else(|| xml_error("missing TPM source"))?;
                 let kind = source.attr("type").ok_or_else(|| xml_error("missing external TPM backend source type"))?;
-                let kind = ChardevKind::from_word(kind).ok_or_else(|| xml_error(format!("unknown backend source type '{kind}' for external TPM")))?;
+                let kind = ChardevKind::from_word(kind)
+                    .ok_or_else(|| xml_error(format!("unknown backend source type '{kind}' for external TPM")))?;
                 TpmBackend::External(ChardevSource::parse(backend, kind)?)
             }
             Some(word) => return Err(xml_error(format!("Unknown TPM backend type '{word}'"))),

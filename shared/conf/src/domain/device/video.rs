@@ -4,11 +4,11 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
+use super::info::Allow;
+use super::info::{DeviceInfo, VirtioOptions};
 use crate::FormatFlags;
 use crate::domain::ParseContext;
 use crate::domain::fault::xml_error;
-use super::info::Allow;
-use super::info::{DeviceInfo, VirtioOptions};
 
 text_enum! {
     /// Model.
@@ -99,7 +99,12 @@ impl VideoDef {
             });
             w.element("model", |w| {
                 w.attr_opt("type", self.model);
-                for (name, kib) in [("ram", self.ram_kib), ("vram", self.vram_kib), ("vram64", self.vram64_kib), ("vgamem", self.vgamem_kib)] {
+                for (name, kib) in [
+                    ("ram", self.ram_kib),
+                    ("vram", self.vram_kib),
+                    ("vram64", self.vram64_kib),
+                    ("vgamem", self.vgamem_kib),
+                ] {
                     w.attr_opt(name, kib.filter(|n| *n > 0));
                 }
                 w.attr_opt("heads", self.heads.filter(|h| *h > 0));

@@ -4,10 +4,10 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
-use crate::FormatFlags;
-use crate::domain::ParseContext;
 use super::info::Allow;
 use super::info::{DeviceInfo, VirtioOptions};
+use crate::FormatFlags;
+use crate::domain::ParseContext;
 
 text_enum! {
     /// Model.
