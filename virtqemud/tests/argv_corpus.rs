@@ -18,7 +18,7 @@ use virtqemud::command::{LaunchInputs, native, need};
 use virtqemud::definition::{self, Facts, Flags, Wanted};
 
 /// Share of the recorded command lines that must be equal, in per cent.
-const WANTED: usize = 50;
+const WANTED: usize = 95;
 
 #[tokio::test]
 async fn command_lines_equal_libvirts() {
@@ -37,7 +37,7 @@ async fn command_lines_equal_libvirts() {
     let host = Host { cache, firmwares: firmware::read(&folders.unwrap_or_else(|_| firmware::folders(None))) };
     let only = std::env::var("OXVIRT_ONLY").ok();
     let mut show: usize = std::env::var("OXVIRT_SHOW").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let (mut equal, mut total) = ([0, 0], [0, 0]);
+    let (mut equal, mut total, mut skipped) = ([0, 0], [0, 0], 0);
     for (name, answer) in &answers {
         if only.as_ref().is_some_and(|o| o != name) {
             continue;
@@ -49,6 +49,11 @@ async fn command_lines_equal_libvirts() {
             (None, Some(error)) => (1, vec![format!("error {}", error[0]), error[3].as_str().unwrap_or("").to_owned()]),
             _ => continue,
         };
+        let emulator = wanted.iter().find_map(|w| w.strip_prefix("/usr/bin/qemu-system-"));
+        if emulator.is_some_and(|name| host.cache.emulator_for(arch_from_target(name)).is_none()) {
+            skipped += 1;
+            continue;
+        }
         total[kind] += 1;
         let got = match host.native(&source).await {
             Ok(text) => words(&text, &source),
@@ -77,6 +82,9 @@ async fn command_lines_equal_libvirts() {
         }
     }
     println!("{} of {} command lines equal, {} of {} errors of the same code", equal[0], total[0], equal[1], total[1]);
+    if skipped > 0 {
+        println!("skipped: {skipped} documents need an emulator that is not here");
+    }
     if only.is_none() && total[0] > 0 {
         assert!(equal[0] * 100 >= WANTED * total[0], "{} of {}", equal[0], total[0]);
     }
@@ -102,7 +110,7 @@ impl Host {
     }
 
     async fn native(&self, source: &str) -> error::Result<String> {
-        let flags = Flags::default();
+        let flags = Flags { update: true, ..Flags::default() };
         let def = definition::read(source, "x86_64", flags)?;
         let (emulator, capability) = self.emulator(&definition::wanted(&def)).await?;
         let facts = Facts {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::emulator::{Capability, VirtType};
-use crate::cpu::{Decoded, Purpose, decode, feature};
+use crate::cpu::{Decoded, Policy, Purpose, decode, feature};
 
 /// A model, its differences and its vendor.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,20 @@ pub fn host_model(emulator: &Capability, virt: VirtType, migratable: bool) -> Op
         _ => None,
     };
     let known = |name: &str| emulator.cpu_model(virt, name).is_some();
-    let decoded = decode(&features, vendor, (number("family"), number("model")), Purpose::Guest, known)?;
+    let mut decoded = decode(&features, vendor, (number("family"), number("model")), Purpose::Guest, known)?;
+    switch_off_blockers(&mut decoded, emulator, virt);
     Some(HostModel { decoded, vendor })
+}
+
+/// QEMU's model of the same name may have features of which libvirt's knows nothing: those that cannot be had here go off too.
+fn switch_off_blockers(decoded: &mut Decoded, emulator: &Capability, virt: VirtType) {
+    let blockers = emulator.cpu_model(virt, decoded.model).and_then(|m| m.blockers.as_ref());
+    for blocker in blockers.into_iter().flatten() {
+        let name = feature::from_qemu(blocker);
+        let known = feature::names().find(|n| *n == name);
+        if let Some(name) = known.filter(|n| !decoded.features.iter().any(|(f, _)| f == n)) {
+            decoded.features.push((name, Policy::Disable));
+        }
+    }
+    decoded.features.sort_by_key(|(name, policy)| (*policy == Policy::Disable, feature::rank(name)));
 }

@@ -246,7 +246,7 @@ fn network(source: &StorageSource) -> Result<Props> {
             .maybe("export", source.path.clone())
             .maybe("tls-creds", (source.tls == Some(true)).then(|| format!("obj{prefix}_tls0")))
             .maybe("tls-hostname", source.tls_hostname.clone())
-            .maybe("reconnect-delay", source.reconnect.and_then(|r| r.timeout)),
+            .maybe("reconnect-delay", source.reconnect_delay.filter(|d| *d > 0)),
         Protocol::Gluster => {
             let (volume, image) = path.split_once('/').unwrap_or((&path, ""));
             let servers: Vec<Value> = source.hosts.iter().map(|h| server(h, protocol).into()).collect();
