@@ -10,7 +10,7 @@
 //! | [`reaction`], [`monitor_event`] | what QEMU tells, and what is done about it |
 //! | [`event`] | what subscribers are told |
 //! | [`guest`] | the running half of the state |
-//! | [`status`], [`recover`] | what a new daemon needs to find guests again, and how it does |
+//! | [`status`], [`recover`], `rescue` | what a new daemon needs to find guests again, and how it does |
 //!
 //! ```text
 //!  api ─▶ handle ─▶ mailbox ─▶ actor ─▶ process, monitor
@@ -26,6 +26,7 @@ pub mod lifecycle;
 pub mod monitor_event;
 mod reaction;
 pub mod recover;
+mod rescue;
 pub mod state;
 pub mod status;
 pub mod view;

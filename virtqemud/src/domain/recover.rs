@@ -4,7 +4,7 @@
 //!  status document ─▶ same boot? ─▶ same process? ─▶ monitor ─▶ ask QEMU ─▶ reconcile ─▶ serve
 //!        │                 │no           │no            │no
 //!        │broken           └─────────────┴─▶ clean up   └─▶ listed without monitor, can be destroyed
-//!        └─▶ logged, kept aside
+//!        └─▶ logged, then looked for by pid file (`rescue`)
 //! ```
 
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::driver::Driver;
 use crate::process::stop::{self, Remains};
+use crate::process::folder::short_name;
 use crate::process::live;
 use crate::qmp::Monitor;
 use crate::qmp::commands::QueryStatus;
@@ -28,6 +29,7 @@ use super::actor::{Actor, FIRST_RETRY};
 use super::guest::{Guest, RunFolders};
 use super::handle::Domain;
 use super::lifecycle::{StartOptions, end_process};
+use super::rescue;
 use super::state::State;
 use super::status::Status;
 
@@ -59,24 +61,33 @@ pub async fn load(driver: &Arc<Driver>) -> anyhow::Result<()> {
         }
     });
     futures_util::future::join_all(recoveries).await;
+    rescue::rescue_all(driver).await;
     sweep(driver).await;
     Ok(())
 }
 
-/// Removes folders of runs that nobody knows of: a start was cut short before its status document was written.
+/// Removes folders of runs that nobody knows of: a start was cut short before its status document was written. Where a
+/// pid file of that name is left, a guest may live that could not be taken back: its folders stay.
 async fn sweep(driver: &Driver) {
     let kept: Vec<RunFolders> = driver.domains.list().iter().filter_map(|domain| {
         let view = domain.view();
         view.id.map(|id| RunFolders::of(&driver.folders, id, &view.name))
     }).collect();
-    let (lib, channels) = (driver.folders.lib.clone(), driver.folders.state.join("channel"));
+    let (lib, state) = (driver.folders.lib.clone(), driver.folders.state.clone());
     run_blocking(move || {
+        let channels = state.join("channel");
+        let pid_files = file::with_suffix(&state, ".pid").unwrap_or_default();
+        let unclear = |path: &PathBuf| {
+            let folder = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let run = folder.strip_prefix("domain-").unwrap_or(&folder);
+            pid_files.iter().any(|(name, _)| run.split_once('-').is_some_and(|(id, _)| id.parse().is_ok_and(|id| short_name(id, name) == run)))
+        };
         let known = |path: &PathBuf| kept.iter().any(|folders| folders.lib == *path || folders.channel == *path);
         let ours = |name: &str| name.strip_prefix("domain-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         for (folder, prefixed) in [(lib, true), (channels, false)] {
             let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
             let doomed = entries.filter(|entry| !prefixed || ours(&entry.file_name().to_string_lossy())).map(|entry| entry.path());
-            for path in doomed.filter(|path| path.is_dir() && !known(path)) {
+            for path in doomed.filter(|path| path.is_dir() && !known(path) && !unclear(path)) {
                 tracing::info!(path = %path.display(), "removing what a start left behind");
                 if let Err(e) = std::fs::remove_dir_all(&path) {
                     tracing::warn!(path = %path.display(), error = %e, "cannot remove it");
@@ -154,16 +165,16 @@ async fn recover(driver: &Arc<Driver>, name: &str, path: PathBuf) -> error::Resu
 /// A guest that lives.
 #[derive(Debug)]
 pub(super) struct Found {
-    id: i32,
-    def: Arc<DomainDef>,
-    pid: Pid,
-    folders: RunFolders,
-    status: Status,
+    pub(super) id: i32,
+    pub(super) def: Arc<DomainDef>,
+    pub(super) pid: Pid,
+    pub(super) folders: RunFolders,
+    pub(super) status: Status,
 }
 
 impl Actor {
     /// Takes a running guest back. Without an answer from its monitor it is listed all the same.
-    async fn adopt(&mut self, found: Found) -> error::Result<()> {
+    pub(super) async fn adopt(&mut self, found: Found) -> error::Result<()> {
         let Found { id, def, pid, folders, status } = found;
         let victim = self.domain.set_victim(pid.clone());
         let mut guest = Guest {
