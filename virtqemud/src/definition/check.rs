@@ -2,6 +2,7 @@
 
 use conf::domain::DomainDef;
 use conf::domain::clock::{TickPolicy, TimerName};
+use conf::domain::cpu::CpuMode;
 use conf::domain::device::chardev::{Chardev, ChardevSource, TcpProtocol};
 use conf::domain::device::console::{SerialModel, SerialType};
 use conf::domain::device::controller::{ControllerKind, ControllerModel};
@@ -121,6 +122,16 @@ fn features(def: &DomainDef) -> Result<()> {
             def.os.arch
         )));
     }
+    if f.ras.is_some() && !machine::is_arm_virt(def) {
+        return Err(unsupported("ras feature is only supported with ARM Virt machines"));
+    }
+    if f.pmu == Some(false) && machine::is_ppc64(def) {
+        return Err(unsupported(format!("PMU is always enabled for architecture '{}'", def.os.arch)));
+    }
+    let maximum = def.cpu.as_ref().is_some_and(|c| c.mode == Some(CpuMode::Maximum));
+    if maximum && machine::is_ppc64(def) {
+        return Err(unsupported("maximum CPU is not supported by QEMU binary"));
+    }
     if f.ps2 == Some(false) && f.vmport == Some(true) {
         return Err(unsupported("vmport feature requires the ps2 feature not to be disabled"));
     }
@@ -159,6 +170,9 @@ fn life(def: &DomainDef) -> Result<()> {
     }
     let flash = def.os.loader.as_ref().is_some_and(|l| l.kind == Some(LoaderKind::Pflash));
     let efi = flash || def.os.firmware == Some(Firmware::Efi);
+    if def.features.acpi && !efi && machine::is_arm_virt(def) {
+        return Err(unsupported("ACPI requires UEFI on this architecture"));
+    }
     if efi && machine::is_x86(def) && !def.features.acpi {
         return Err(unsupported("UEFI requires ACPI on this architecture"));
     }

@@ -3,19 +3,23 @@
 use conf::domain::DomainDef;
 use conf::domain::device::chardev::Chardev;
 use conf::domain::device::console::{ConsoleType, SerialType};
-use conf::domain::device::controller::ControllerKind;
+use conf::domain::device::controller::{ControllerDef, ControllerKind, ControllerModel};
 use conf::domain::device::crypto::CryptoBackend;
+use conf::domain::device::disk::DiskBus;
 use conf::domain::device::filesystem::FilesystemDriver;
 use conf::domain::device::graphics::GraphicsKind;
+use conf::domain::device::hostdev::HostdevSource;
 use conf::domain::device::info::{AddressKind, DeviceInfo, VirtioModel};
 use conf::domain::device::input::InputBus;
 use conf::domain::device::interface::InterfaceKind;
 use conf::domain::device::panic::PanicModel;
 use conf::domain::device::shmem::ShmemModel;
+use conf::domain::device::tpm::TpmModel;
 use conf::domain::device::video::VideoModel;
 use conf::domain::device::watchdog::WatchdogModel;
 use conf::domain::memory::MemorySource;
 use error::Result;
+use xml::Vocabulary;
 
 use super::check::shared_memory;
 use super::{Facts, internal, unsupported, xml_error};
@@ -24,10 +28,11 @@ use crate::address::machine;
 /// Checks every device but disks.
 pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     addresses(def)?;
-    controllers(def)?;
+    usb(def)?;
+    controllers(def, facts)?;
     interfaces(def)?;
     characters(def)?;
-    videos(def)?;
+    videos(def, facts)?;
     watchdogs(def)?;
     panics(def)?;
     memory_sharing(def)?;
@@ -47,7 +52,25 @@ fn addresses(def: &DomainDef) -> Result<()> {
     Ok(())
 }
 
-fn controllers(def: &DomainDef) -> Result<()> {
+/// USB devices need a bus.
+fn usb(def: &DomainDef) -> Result<()> {
+    let d = &def.devices;
+    let present = |c: &ControllerDef| c.kind == ControllerKind::Usb && c.model != Some(ControllerModel::None);
+    let devices = d.serials.iter().any(|s| s.target == Some(SerialType::Usb))
+        || !d.redirdevs.is_empty()
+        || d.hostdevs.iter().any(|h| matches!(h.source, HostdevSource::Usb(_)))
+        || d.disks.iter().any(|disk| disk.bus == Some(DiskBus::Usb));
+    if devices && !d.controllers.iter().any(present) {
+        return Err(unsupported("USB is disabled for this domain, but USB devices are present in the domain XML"));
+    }
+    Ok(())
+}
+
+fn controllers(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
+    let sata = def.devices.controllers.iter().any(|c| c.kind == ControllerKind::Sata);
+    if sata && !facts.capability.has_type("ich9-ahci") {
+        return Err(unsupported("SATA is not supported with this QEMU binary"));
+    }
     for controller in def.devices.controllers.iter().filter(|c| c.kind == ControllerKind::Ide) {
         if !machine::has_builtin_ide(def) {
             return Err(unsupported("IDE controllers are unsupported for this QEMU binary or machine type"));
@@ -102,8 +125,28 @@ fn characters(def: &DomainDef) -> Result<()> {
     Ok(())
 }
 
-fn videos(def: &DomainDef) -> Result<()> {
+/// QEMU's devices for a model; any of them will do.
+fn video_types(model: VideoModel) -> &'static [&'static str] {
+    match model {
+        VideoModel::Vga => &["VGA"],
+        VideoModel::Cirrus => &["cirrus-vga"],
+        VideoModel::Vmvga => &["vmware-svga"],
+        VideoModel::Qxl => &["qxl-vga", "qxl"],
+        VideoModel::Virtio => &["virtio-gpu-pci", "virtio-gpu-device", "virtio-gpu-ccw", "virtio-vga"],
+        VideoModel::Bochs => &["bochs-display"],
+        VideoModel::Ramfb => &["ramfb"],
+        _ => &[],
+    }
+}
+
+fn videos(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     for video in &def.devices.videos {
+        if let Some(model) = video.model {
+            let types = video_types(model);
+            if !types.is_empty() && !types.iter().any(|t| facts.capability.has_type(t)) {
+                return Err(unsupported(format!("domain configuration does not support video model '{model}'")));
+            }
+        }
         if let Some(model @ (VideoModel::Xen | VideoModel::Vbox | VideoModel::Parallels | VideoModel::Gop)) =
             video.model
         {
@@ -179,8 +222,21 @@ fn small(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
         if shmem.model == Some(ShmemModel::Ivshmem) {
             return Err(unsupported("ivshmem device is no longer supported"));
         }
+        if let Some(model) = shmem.model.filter(|m| !facts.capability.has_type(m.word())) {
+            return Err(unsupported(format!("shmem model '{model}' is not supported by this QEMU binary")));
+        }
         if shmem.size.is_some_and(|s| s > 0 && (!s.is_power_of_two() || s < 1 << 20)) {
             return Err(xml_error("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)"));
+        }
+    }
+    if def.devices.nvram.is_some() && !machine::is_pseries(def) {
+        return Err(unsupported("nvram device is only supported for PPC64"));
+    }
+    for tpm in &def.devices.tpms {
+        let offered = |m: TpmModel| facts.capability.tpm_models.iter().any(|known| known == m.word());
+        if let Some(model) = tpm.model.filter(|m| !facts.capability.tpm_models.is_empty() && !offered(*m)) {
+            let emulator = def.devices.emulator.as_deref().unwrap_or("");
+            return Err(unsupported(format!("The QEMU executable {emulator} does not support TPM model {model}")));
         }
     }
     if def.devices.smartcards.len() > 1 {

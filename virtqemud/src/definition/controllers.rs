@@ -47,7 +47,8 @@ impl Defaults {
             }
             "riscv32" | "riscv64" | "loongarch64" => {
                 let virt = machine::is_riscv_virt(def) || machine::is_loongarch_virt(def);
-                Self { usb: false, balloon: false, root: pcie.filter(|_| virt), ..plain }
+                let balloon = machine::is_riscv(def);
+                Self { usb: false, balloon, root: pcie.filter(|_| virt), ..plain }
             }
             "s390" | "s390x" => Self { usb: false, root: pci, panic: Some(PanicModel::S390), ..plain },
             "sparc64" => Self { root: pci, ..plain },
@@ -159,11 +160,7 @@ fn default_scsi(def: &DomainDef, facts: &Facts<'_>) -> Result<ControllerModel> {
     if machine::is_pseries(def) {
         return Ok(ControllerModel::IbmVscsi);
     }
-    if machine::is_s390_ccw(def)
-        || machine::is_arm_virt(def)
-        || machine::is_riscv_virt(def)
-        || machine::is_loongarch_virt(def)
-    {
+    if machine::is_s390_ccw(def) || machine::is_loongarch_virt(def) {
         return Ok(ControllerModel::VirtioScsi);
     }
     match () {
@@ -179,12 +176,12 @@ fn default_usb(def: &DomainDef, facts: &Facts<'_>) -> Result<ControllerModel> {
         |choices: &[(&str, ControllerModel)]| choices.iter().find(|(name, _)| has(name)).map(|(_, model)| *model);
     let xhci = [("qemu-xhci", ControllerModel::QemuXhci), ("nec-usb-xhci", ControllerModel::NecXhci)];
     let uhci = [("piix3-usb-uhci", ControllerModel::Piix3Uhci)];
-    let found = if machine::is_pseries(def) {
-        first(&xhci).or_else(|| first(&[("pci-ohci", ControllerModel::PciOhci)]))
-    } else if machine::is_arm_virt(def) || machine::is_riscv_virt(def) || machine::is_loongarch_virt(def) {
-        first(&xhci).or_else(|| first(&uhci))
-    } else if matches!(def.os.machine.as_deref(), Some("versatilepb" | "realview-eb")) {
+    let found = if matches!(def.os.machine.as_deref(), Some("versatilepb" | "realview-eb")) {
         first(&[("pci-ohci", ControllerModel::PciOhci)])
+    } else if machine::is_ppc64(def) {
+        first(&xhci).or_else(|| first(&[("pci-ohci", ControllerModel::PciOhci)]))
+    } else if machine::is_arm(def) || machine::is_loongarch(def) {
+        first(&xhci).or_else(|| first(&uhci))
     } else {
         first(&uhci)
     };

@@ -293,6 +293,13 @@ pub(super) fn add_implicit(def: &mut DomainDef) {
             }
         }
     }
+    if machine::is_ppc64(def) && !def.devices.graphics.is_empty() {
+        for kind in [InputKind::Keyboard, InputKind::Mouse] {
+            if !def.devices.inputs.iter().any(|i| i.kind == kind) {
+                def.devices.inputs.push(InputDef::new(kind, InputBus::Usb));
+            }
+        }
+    }
     if def.devices.audios.is_empty() {
         let by_graphics = def.devices.graphics.iter().find_map(|g| match g.kind() {
             GraphicsKind::Vnc => Some(AudioKind::None),

@@ -175,7 +175,7 @@ impl Wishes {
 
     /// virtio-crypto.
     pub fn crypto(self) -> Connect {
-        self.express
+        PCI
     }
 }
 
