@@ -59,13 +59,19 @@ pub fn nodes_of(source: &StorageSource) -> NodeNames {
 
 fn names(source: &StorageSource, prefix: &str) -> NodeNames {
     let storage = format!("{prefix}-storage");
-    let top = if needs_format_node(source) { format!("{prefix}-format") } else { storage.clone() };
+    let top = if needs_format_node(source) { format!("{prefix}-format") } else { bytes_node(source, prefix) };
     NodeNames { storage, top }
+}
+
+/// The node that has the image's bytes, and no more.
+fn bytes_node(source: &StorageSource, prefix: &str) -> String {
+    let part = if source.slice.is_some() { "slice-sto" } else { "storage" };
+    format!("{prefix}-{part}")
 }
 
 fn needs_format_node(source: &StorageSource) -> bool {
     let plain = matches!(source.format, None | Some(ImageFormat::Raw | ImageFormat::Dir));
-    !plain || source.encryption.is_some() || source.slice.is_some()
+    !plain || source.encryption.is_some()
 }
 
 /// The block nodes of an image and of all that it is based on, the deepest first: what `-blockdev` and `blockdev-add` take.
@@ -97,7 +103,7 @@ fn chain(source: &StorageSource, access: Access, nodes: &mut Vec<Props>) -> Resu
 fn image(source: &StorageSource, access: Access, prefix: &str, data: Option<String>, force_format: bool) -> Result<Vec<Props>> {
     let names = NodeNames { storage: format!("{prefix}-storage"), top: format!("{prefix}-format") };
     let layered = force_format || needs_format_node(source);
-    let mut storage = location(source, access)?.with("node-name", names.storage.clone());
+    let storage = location(source, access)?.with("node-name", names.storage.clone());
     let mut common = Props::default();
     if let Some(discard) = word(access.discard) {
         common = common.with("discard", discard);
@@ -110,11 +116,18 @@ fn image(source: &StorageSource, access: Access, prefix: &str, data: Option<Stri
         _ => {}
     }
     let cache = cache(access.cache);
-    if !layered {
-        storage = storage.with("read-only", access.readonly).extend(common).maybe("cache", cache);
-        return Ok(vec![storage]);
-    }
-    storage = storage.with("auto-read-only", true).with("discard", "unmap").maybe("cache", cache.clone());
+    let below = |props: Props| props.with("auto-read-only", true).with("discard", "unmap").maybe("cache", cache.clone());
+    let top = |props: Props| props.with("read-only", access.readonly).extend(common.clone()).maybe("cache", cache.clone());
+    let slice = source.slice.map(|slice| {
+        let bytes = Props::driver("raw").with("file", names.storage.clone()).with("offset", slice.offset).with("size", slice.size);
+        bytes.with("node-name", bytes_node(source, prefix))
+    });
+    let mut nodes = match (slice, layered) {
+        (None, false) => return Ok(vec![top(storage)]),
+        (Some(slice), false) => return Ok(vec![below(storage), top(slice)]),
+        (Some(slice), true) => vec![below(storage), below(slice)],
+        (None, true) => vec![below(storage)],
+    };
     let format = Props::default()
         .with("node-name", names.top)
         .with("read-only", access.readonly)
@@ -122,13 +135,14 @@ fn image(source: &StorageSource, access: Access, prefix: &str, data: Option<Stri
         .maybe("cache", cache)
         .extend(driver(source, access, prefix))
         .maybe("data-file", data)
-        .with("file", names.storage);
+        .with("file", bytes_node(source, prefix));
     let format = match &source.backing {
         Some(Some(backing)) => format.with("backing", nodes_of(backing).top),
         Some(None) if has_backing(source.format) => format.with("backing", Value::Null),
         _ => format,
     };
-    Ok(vec![storage, format])
+    nodes.push(format);
+    Ok(nodes)
 }
 
 fn word(discard: Option<Discard>) -> Option<&'static str> {
@@ -157,10 +171,6 @@ fn has_backing(format: Option<ImageFormat>) -> bool {
 fn driver(source: &StorageSource, access: Access, prefix: &str) -> Props {
     let secret = format!("{prefix}-format-encryption-secret0");
     let encrypted = source.encryption.is_some();
-    let slice = |props: Props| match source.slice {
-        Some(slice) => props.with("offset", slice.offset).with("size", slice.size),
-        None => props,
-    };
     match source.format {
         Some(ImageFormat::Qcow2) => {
             let props = Props::driver("qcow2");
@@ -172,8 +182,8 @@ fn driver(source: &StorageSource, access: Access, prefix: &str) -> Props {
             if encrypted { props.with("encrypt", json!({"format": "aes", "key-secret": secret})) } else { props }
         }
         None | Some(ImageFormat::Raw) if encrypted => Props::driver("luks").with("key-secret", secret),
-        None | Some(ImageFormat::Raw | ImageFormat::Iso) => slice(Props::driver("raw")),
-        Some(ImageFormat::Fat) => Props::driver("vvfat"),
+        None | Some(ImageFormat::Raw | ImageFormat::Iso) => Props::driver("raw"),
+        Some(ImageFormat::Fat) => Props::driver("raw"),
         Some(ImageFormat::Vhd) => Props::driver("vhdx"),
         Some(ImageFormat::Ploop) => Props::driver("parallels"),
         Some(other) => Props::driver(other.to_string()),
@@ -193,6 +203,9 @@ fn location(source: &StorageSource, access: Access) -> Result<Props> {
     Ok(match source.kind {
         SourceKind::File => Props::driver("file").with("filename", path()).maybe("aio", aio).maybe("pr-manager", pr),
         SourceKind::Block => Props::driver("host_device").with("filename", path()).maybe("aio", aio).maybe("pr-manager", pr),
+        SourceKind::Dir if !access.readonly => {
+            return Err(Error::new(Domain::Qemu, Code::ConfigUnsupported, "virtual FAT storage can't be accessed in read-write mode"));
+        }
         SourceKind::Dir => Props::driver("vvfat").with("dir", path()).with("floppy", access.floppy).with("rw", !access.readonly),
         SourceKind::Nvme => match &source.nvme {
             Some(nvme) => Props::driver("nvme").with("device", nvme.address.text()).with("namespace", nvme.namespace),
@@ -297,12 +310,10 @@ fn rbd(source: &StorageSource, path: &str) -> Props {
     let servers: Vec<Value> = source
         .hosts
         .iter()
-        .map(|h| Props::default().with("host", h.name.clone().unwrap_or_default()).with("port", h.port.map_or(String::from("6789"), |p| p.to_string())).into())
+        .map(|h| Props::default().with("host", h.name.clone().unwrap_or_default()).with("port", h.port.unwrap_or(0).to_string()).into())
         .collect();
-    let (namespace, image) = image.rsplit_once('/').map_or((None, image), |(n, i)| (Some(n), i));
     Props::driver("rbd")
         .with("pool", pool)
-        .maybe("namespace", namespace)
         .with("image", image)
         .maybe("snapshot", source.snapshot.clone())
         .maybe("conf", source.config_file.clone())

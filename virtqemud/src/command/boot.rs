@@ -83,8 +83,8 @@ pub fn boot(b: &mut Builder) -> Result<()> {
         }
     }
     for table in &os.acpi_tables {
-        let word = if table.kind == "raw" { "data" } else { "file" };
-        b.option("-acpitable", format!("{word}={}", comma(&table.path)));
+        let signature = if table.kind == "slic" { "sig=SLIC," } else { "" };
+        b.option("-acpitable", format!("{signature}file={}", comma(&table.path)));
     }
     Ok(())
 }

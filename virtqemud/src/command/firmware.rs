@@ -58,6 +58,10 @@ pub fn loader(b: &mut Builder) {
         Some(LoaderKind::Pflash) if loader.secure == Some(true) => b.option("-global", "driver=cfi.pflash01,property=secure,value=on"),
         Some(LoaderKind::Pflash | LoaderKind::None) => {}
     }
+}
+
+/// Memory that only system management mode sees.
+pub fn tseg(b: &mut Builder) {
     if let Some(smm) = b.def.features.smm
         && let Some(tseg) = smm.tseg
         && smm.state

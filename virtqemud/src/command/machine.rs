@@ -72,7 +72,6 @@ fn features(text: &mut String, b: &Builder) {
     };
     switch("vmport", f.vmport);
     switch("smm", f.smm.map(|s| s.state));
-    switch("i8042", f.ps2);
     switch("aes-key-wrap", b.def.keywrap.and_then(|k| k.aes));
     switch("dea-key-wrap", b.def.keywrap.and_then(|k| k.dea));
     if let Some(version) = f.gic.flatten() {
@@ -91,6 +90,9 @@ fn features(text: &mut String, b: &Builder) {
     }
     if let Some(ioapic) = f.ioapic {
         text.push_str(if ioapic == IoApic::Qemu { ",kernel_irqchip=split" } else { ",kernel_irqchip=on" });
+    }
+    if let Some(ps2) = f.ps2 {
+        let _ = write!(text, ",i8042={}", on_off(ps2));
     }
     if let Some((resizing, page_kib)) = &f.hpt {
         if let Some(resizing) = resizing {

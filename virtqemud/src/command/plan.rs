@@ -135,6 +135,7 @@ fn board(b: &mut Builder) -> Result<()> {
     firmware::pflash(b)?;
     machine::machine(b)?;
     machine::accel(b);
+    firmware::tseg(b);
     cpu::cpu(b)?;
     firmware::loader(b);
     memory::memory(b)?;

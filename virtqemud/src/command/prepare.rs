@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use conf::domain::cpu::{CpuCheck, CpuFallback, CpuFeature, CpuMatch, CpuMode, FeaturePolicy};
-use conf::domain::device::source::StorageSource;
+use conf::domain::device::disk::DiskBus;
+use conf::domain::device::source::{SourceKind, StorageSource};
 use conf::domain::memory::Memory;
 use conf::domain::{DomainDef, VirtType as DomainVirtType};
 use error::{Code, Domain, Error, Result};
@@ -119,15 +120,17 @@ fn check_cpu(def: &DomainDef, capability: &Capability) -> Result<()> {
 fn number_images(def: &mut DomainDef) {
     let mut next = 1;
     for disk in def.devices.disks.iter_mut().rev() {
+        // These have no block nodes.
+        if disk.source.kind == SourceKind::VhostUser || disk.bus == Some(DiskBus::Sd) {
+            continue;
+        }
         number(&mut disk.source, &mut next);
         next += disk.throttle_filters.len() as u32;
     }
 }
 
 fn number(source: &mut StorageSource, next: &mut u32) {
-    if source.is_empty() {
-        return;
-    }
+    // An empty drive keeps a number too, for the medium to come.
     source.index = *next;
     *next += 1;
     if let Some(data) = &mut source.data_store {

@@ -22,7 +22,9 @@ pub fn build(b: &mut Builder) -> Result<()> {
         let id = chardev::build(b, &source, &alias(&channel.info))?;
         match &channel.target {
             ChannelTarget::Guestfwd { address, port } => {
-                b.option("-netdev", format!("user,guestfwd=tcp:{address}:{port}-chardev:{id},id={}", alias(&channel.info)));
+                let rule = Props::default().with("str", format!("tcp:{address}:{port}-chardev:{id}"));
+                let rules: Vec<serde_json::Value> = vec![rule.into()];
+                b.json("-netdev", &Props::default().with("type", "user").with("guestfwd", rules).with("id", alias(&channel.info)));
             }
             ChannelTarget::Virtio { name, .. } => {
                 // SPICE's agent finds its channel by this name.

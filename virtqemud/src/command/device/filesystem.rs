@@ -58,7 +58,7 @@ fn nine_p(b: &mut Builder, filesystem: &FilesystemDef) -> Result<()> {
     }
     text.push_str(&format!(",id={id},path={}", comma(filesystem.source.as_deref().unwrap_or(""))));
     if filesystem.readonly {
-        text.push_str(",readonly=on");
+        text.push_str(",readonly");
     }
     b.option("-fsdev", text);
     b.device(nine_p_props(b.def, filesystem));

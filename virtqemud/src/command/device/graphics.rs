@@ -100,10 +100,9 @@ fn vnc_text(b: &Builder, graphics: &GraphicsDef, vnc: &Vnc) -> String {
         }
     };
     match vnc.websocket {
-        Some(port) if port > 0 => {
+        Some(port) if port != 0 => {
             let _ = write!(text, ",websocket={port}");
         }
-        Some(-1) => text.push_str(",websocket=on"),
         _ => {}
     }
     if let Some(policy) = vnc.share_policy {
