@@ -18,7 +18,7 @@ use conf::domain::lifecycle::LifecycleAction;
 use conf::domain::os::{Firmware, LoaderKind, OsType};
 use error::{Code, Domain, Error, Result};
 
-use super::{Facts, check_device, check_disk, unsupported, virt_type, xml_error};
+use super::{Facts, check_device, check_disk, check_drive, unsupported, virt_type, xml_error};
 use crate::address::machine;
 
 /// ACPI on machines that have none.
@@ -68,6 +68,7 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     zpci(def)?;
     launch_security(def, facts)?;
     check_disk::all(def, facts)?;
+    check_drive::all(def)?;
     check_device::all(def, facts)?;
     interfaces(def)?;
     chardevs(def)?;

@@ -23,7 +23,7 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
 
 fn check(disk: &DiskDef, facts: &Facts<'_>) -> Result<()> {
     let partition = disk.dst.bytes().last().is_some_and(|b| b.is_ascii_digit()) && disk.name_index().is_some();
-    if partition && disk.bus != Some(DiskBus::Sd) {
+    if partition {
         return Err(unsupported(format!(
             "invalid disk target '{}', partitions can't appear in disk targets",
             disk.dst

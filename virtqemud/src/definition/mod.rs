@@ -13,6 +13,7 @@
 mod check;
 mod check_device;
 mod check_disk;
+mod check_drive;
 mod controllers;
 mod cpu;
 mod device;

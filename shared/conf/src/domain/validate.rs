@@ -33,6 +33,7 @@ impl DomainDef {
         self.validate_aliases()?;
         self.validate_os()?;
         self.validate_disks()?;
+        self.check_disks()?;
         self.validate_interfaces()?;
         self.validate_chardevs()?;
         self.validate_inputs()?;
