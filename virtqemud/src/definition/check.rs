@@ -18,7 +18,7 @@ use conf::domain::lifecycle::LifecycleAction;
 use conf::domain::os::{Firmware, LoaderKind, OsType};
 use error::{Code, Domain, Error, Result};
 
-use super::{Facts, check_device, check_disk, check_drive, unsupported, virt_type, xml_error};
+use super::{Facts, check_controller, check_device, check_disk, check_drive, check_interface, check_small, unsupported, virt_type, xml_error};
 use crate::address::machine;
 
 /// ACPI on machines that have none.
@@ -36,6 +36,8 @@ pub(super) fn acpi(def: &DomainDef) -> Result<()> {
 
 /// What would make no sense to find addresses for.
 pub(super) fn before_addresses(def: &DomainDef) -> Result<()> {
+    check_controller::before_addresses(def)?;
+    check_small::before_addresses(def)?;
     for controller in def.devices.controllers.iter().filter(|c| c.kind == ControllerKind::Pci) {
         let fits = match controller.model {
             Some(ControllerModel::PcieExpanderBus) => machine::is_q35(def) || machine::is_arm_virt(def),
@@ -69,6 +71,9 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     launch_security(def, facts)?;
     check_disk::all(def, facts)?;
     check_drive::all(def)?;
+    check_controller::all(def)?;
+    check_interface::all(def)?;
+    check_small::all(def, facts)?;
     check_device::all(def, facts)?;
     interfaces(def)?;
     chardevs(def)?;

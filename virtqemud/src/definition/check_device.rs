@@ -22,7 +22,7 @@ use error::Result;
 use xml::Vocabulary;
 
 use super::check::shared_memory;
-use super::{Facts, internal, unsupported, xml_error};
+use super::{Facts, unsupported, xml_error};
 use crate::address::machine;
 
 /// Checks every device but disks.
@@ -76,7 +76,7 @@ fn controllers(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
             return Err(unsupported("IDE controllers are unsupported for this QEMU binary or machine type"));
         }
         if controller.number() != 0 {
-            return Err(internal("Only 1 IDE controller is supported"));
+            return Err(unsupported("Only a single IDE controller is supported for this machine type"));
         }
     }
     Ok(())

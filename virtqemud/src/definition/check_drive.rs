@@ -175,6 +175,7 @@ fn address(def: &DomainDef, disk: &DiskDef) -> Result<()> {
                 _ => Ok(()),
             }
         }
+        Some(DiskBus::Ide) if at.controller != 0 => Err(internal("Only 1 IDE controller is supported")),
         Some(DiskBus::Ide) if at.target != 0 => Err(unsupported("target must be 0 for ide controller")),
         Some(DiskBus::Fdc) if at.controller != 0 => Err(internal("Only 1 fdc controller is supported")),
         Some(DiskBus::Fdc) if at.bus != 0 => Err(internal("Only 1 fdc bus is supported")),

@@ -12,8 +12,11 @@
 
 mod check;
 mod check_device;
+mod check_controller;
 mod check_disk;
 mod check_drive;
+mod check_interface;
+mod check_small;
 mod controllers;
 mod cpu;
 mod device;

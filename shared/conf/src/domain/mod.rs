@@ -4,7 +4,9 @@
 //! `parse` reads a document, `defaults` fills in what follows from the document alone, `validate` checks what no emulator is needed
 //! for, `format` prints. What depends on an emulator happens in the driver between defaults and validation.
 
+mod check_device;
 mod check_disk;
+mod check_memory;
 pub mod clock;
 pub mod cpu;
 pub mod cputune;

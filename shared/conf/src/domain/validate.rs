@@ -34,6 +34,8 @@ impl DomainDef {
         self.validate_os()?;
         self.validate_disks()?;
         self.check_disks()?;
+        self.check_devices()?;
+        self.check_memories()?;
         self.validate_interfaces()?;
         self.validate_chardevs()?;
         self.validate_inputs()?;

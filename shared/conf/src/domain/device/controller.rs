@@ -183,7 +183,7 @@ impl PciOptions {
     fn check(&self) -> Result<()> {
         let range = |name: &str, value: Option<u32>, first: u32, last: u32| match value {
             Some(n) if !(first..=last).contains(&n) => {
-                Err(xml_error(format!("PCI controller {name} '{n}' out of range - must be {first}-{last}")))
+                Err(unsupported(format!("PCI controller {name} '{n}' out of range - must be {first}-{last}")))
             }
             _ => Ok(()),
         };

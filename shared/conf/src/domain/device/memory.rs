@@ -65,7 +65,7 @@ impl MemoryDef {
         let path_text = source.and_then(|s| s.child_text("path"));
         let needs_path = matches!(model, MemoryModel::Nvdimm | MemoryModel::VirtioPmem);
         if needs_path && path_text.is_none() {
-            return Err(xml_error(format!("path is required for model '{model}'")));
+            return Err(crate::domain::fault::xml_detail(format!("path is required for model '{model}'")));
         }
         let source_nodes = match source.filter(|_| !needs_path).and_then(|s| s.child_text("nodemask")) {
             None => None,
