@@ -26,7 +26,7 @@ pub struct Emulators {
 
 impl Emulators {
     /// Emulators of `$OXVIRT_EMULATORS`, `/usr/bin` by default.
-    pub fn new() -> Self {
+    pub fn from_environment() -> Self {
         let folders = std::env::var("OXVIRT_EMULATORS").unwrap_or_else(|_| "/usr/bin".into());
         let cache = CapabilityCache::new(std::env::temp_dir().join("oxvirt-parity"), ProbeUser::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -80,7 +80,7 @@ fn main() {
     let answers: BTreeMap<String, Value> =
         serde_json::from_slice(&std::fs::read(folder.join("answers.json")).expect("it exists"))
             .expect("answers.json is JSON");
-    let emulators = Emulators::new();
+    let emulators = Emulators::from_environment();
     let firmwares = firmwares();
     let mut score: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     let (mut shown, mut unstable) = (0, 0);

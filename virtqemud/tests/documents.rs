@@ -19,7 +19,7 @@ const KNOWN: &[(&str, &str)] = &[
 
 #[test]
 fn answers_are_those_of_libvirt() {
-    let emulators = parity::Emulators::new();
+    let emulators = parity::Emulators::from_environment();
     let wanted = Wanted { emulator: Some("/usr/bin/qemu-system-x86_64".into()), arch: "x86_64".into() };
     let version = emulators.find(&wanted).map(|(_, c)| c.version / 1000);
     if version != Ok(10_000) {

@@ -215,7 +215,7 @@ fn cell_element(w: &mut Writer, cell: &Cell) {
 }
 
 fn bank_element(w: &mut Writer, bank: &CacheBank) {
-    let (size, unit) = if bank.size_kib % 1024 == 0 { (bank.size_kib / 1024, "MiB") } else { (bank.size_kib, "KiB") };
+    let (size, unit) = if bank.size_kib.is_multiple_of(1024) { (bank.size_kib / 1024, "MiB") } else { (bank.size_kib, "KiB") };
     w.element("bank", |w| {
         w.attr("id", bank.id);
         w.attr("level", bank.level);

@@ -52,7 +52,7 @@ impl Connect {
 }
 
 /// A bus.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Bus {
     /// `None` until a model is chosen.
     pub model: Option<ControllerModel>,
@@ -63,12 +63,6 @@ pub struct Bus {
     pub functions: [u8; 32],
     /// Slots that several devices may share.
     pub aggregate: u32,
-}
-
-impl Default for Bus {
-    fn default() -> Bus {
-        Bus { model: None, offers: Connect::default(), first_slot: 0, last_slot: 0, functions: [0; 32], aggregate: 0 }
-    }
 }
 
 impl Bus {
