@@ -11,9 +11,18 @@ fn folders() -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<(String, String)> {
-    let files = folders().into_iter().flat_map(|f| std::fs::read_dir(f).unwrap()).map(|e| e.unwrap().path());
+    let files = folders()
+        .into_iter()
+        .flat_map(|f| std::fs::read_dir(f).expect("the folder is readable"))
+        .map(|e| e.expect("the folder is readable").path());
     let xml = files.filter(|p| p.extension().is_some_and(|e| e == "xml"));
-    xml.map(|p| (p.display().to_string(), String::from_utf8_lossy(&std::fs::read(&p).unwrap()).into_owned())).collect()
+    xml.map(|p| {
+        (
+            p.display().to_string(),
+            String::from_utf8_lossy(&std::fs::read(&p).expect("the document is readable")).into_owned(),
+        )
+    })
+    .collect()
 }
 
 /// Printing and reading again gives the same definition, in every form that keeps all of it.
