@@ -89,7 +89,7 @@ impl MemoryDef {
         if !block.is_power_of_two() {
             return Err(xml_detail("block size must be a power of two"));
         }
-        if requested % block != 0 {
+        if !requested.is_multiple_of(block) {
             return Err(xml_detail("requested size must be an integer multiple of block size"));
         }
         if block < BLOCK_MIN_KIB {
