@@ -199,7 +199,7 @@ fn location(source: &StorageSource, access: Access) -> Result<Props> {
         Some(DiskIo::IoUring) => Some("io_uring"),
         _ => None,
     };
-    let pr = source.reservations.as_ref().map(|r| if r.managed == Some(true) { "pr-helper0".to_owned() } else { format!("pr-helper-libvirt-{}", source.index) });
+    let pr = source.reservations.as_ref().map(|r| if r.managed == Some(true) { "pr-helper0".to_owned() } else { format!("pr-helper-libvirt-{}-storage", source.index) });
     Ok(match source.kind {
         SourceKind::File => Props::driver("file").with("filename", path()).maybe("aio", aio).maybe("pr-manager", pr),
         SourceKind::Block => Props::driver("host_device").with("filename", path()).maybe("aio", aio).maybe("pr-manager", pr),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use conf::domain::device::info::Zpci;
+use conf::domain::device::source::StorageSource;
 use conf::domain::{DomainDef, VirtType as DomainVirtType};
 use error::Result;
 use serde_json::Value;
@@ -132,6 +133,11 @@ fn board(b: &mut Builder) -> Result<()> {
     b.flag("-S");
     let key = Props::object("secret", "masterKey0").with("format", "raw").with("file", format!("{}/master-key.aes", b.inputs.domain_dir));
     b.object(&key);
+    let managed = |s: &StorageSource| s.reservations.as_ref().is_some_and(|r| r.managed == Some(true));
+    if b.def.devices.disks.iter().any(|d| managed(&d.source)) {
+        let helper = Props::object("pr-manager-helper", "pr-helper0").with("path", format!("{}/pr-helper0.sock", b.inputs.domain_dir));
+        b.object(&helper);
+    }
     firmware::pflash(b)?;
     machine::machine(b)?;
     machine::accel(b);

@@ -301,11 +301,13 @@ pub(super) fn add_implicit(def: &mut DomainDef) {
         }
     }
     if def.devices.audios.is_empty() {
-        let by_graphics = def.devices.graphics.iter().find_map(|g| match g.kind() {
-            GraphicsKind::Vnc => Some(AudioKind::None),
-            GraphicsKind::Spice => Some(AudioKind::Spice),
-            _ => None,
-        });
+        let shown = |kind| def.devices.graphics.iter().any(|g| g.kind() == kind);
+        // SPICE carries sound, whatever else shows the screen
+        let by_graphics = if shown(GraphicsKind::Spice) {
+            Some(AudioKind::Spice)
+        } else {
+            shown(GraphicsKind::Vnc).then_some(AudioKind::None)
+        };
         // a window on the host takes the host's sound, as its environment says
         let default = def.devices.graphics.is_empty().then_some(AudioKind::None);
         def.devices.audios.extend(by_graphics.or(default).map(|kind| AudioDef::new(kind, 1)));

@@ -62,6 +62,10 @@ pub(in crate::command) fn credentials(b: &mut Builder, source: &StorageSource) -
         return Err(Error::new(Domain::Qemu, Code::InvalidArg, detail));
     }
     let prefix = format!("libvirt-{}", source.index);
+    if let Some(helper) = source.reservations.as_ref().filter(|r| r.managed != Some(true)) {
+        let object = Props::object("pr-manager-helper", format!("pr-helper-{prefix}-storage")).with("path", helper.path.clone().unwrap_or_default());
+        b.object(&object);
+    }
     if source.tls == Some(true) {
         let object = Props::object("tls-creds-x509", format!("obj{prefix}-storage_tls0"))
             .with("dir", "/etc/pki/qemu")
