@@ -39,7 +39,9 @@ esac
 case $family in
 debian)
     run="qemu-system-x86 qemu-utils libvirt-clients dnsmasq-base nftables iproute2 busybox-static cpio util-linux xz-utils procps"
-    test="$run python3-libvirt python3-pytest virtinst ovmf seabios libvirt-daemon-lock libvirt-daemon-log strace systemd"
+    # All emulators and firmware: documents of every architecture are compared with recorded answers.
+    emulators="qemu-system-arm qemu-system-ppc qemu-system-misc qemu-system-mips qemu-system-sparc qemu-system-modules-spice qemu-system-modules-opengl"
+    test="$run $emulators python3-libvirt python3-pytest virtinst ovmf qemu-efi-aarch64 qemu-efi-arm seabios swtpm libvirt-daemon-lock libvirt-daemon-log strace systemd e2fsprogs"
     bench="$test libvirt-daemon-system libvirt-daemon-driver-network libvirt-daemon-driver-storage libvirt-daemon-driver-nodedev libvirt-daemon-driver-secret libvirt-daemon-driver-nwfilter libvirt-daemon-plugin-lockd"
     python="python3 $run"
     ;;

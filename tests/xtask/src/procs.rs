@@ -58,7 +58,7 @@ pub fn page(root: &Path) -> Result<String> {
     Ok(out)
 }
 
-/// Names of all async methods below a folder.
+/// Names of all functions below a folder, and of the rows of a dispatch list (`name(Args) -> Ret = handler;`).
 fn methods(folder: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let mut open = vec![folder.to_path_buf()];
@@ -69,9 +69,11 @@ fn methods(folder: &Path) -> Result<BTreeSet<String>> {
             open.extend(entries);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let text = std::fs::read_to_string(&path)?;
-            for (at, found_at) in text.match_indices("fn ") {
-                let name = text[at + found_at.len()..].split(['(', '<']).next().unwrap_or_default();
-                found.insert(name.trim().to_owned());
+            for line in text.lines().map(str::trim_start) {
+                let functions = line.match_indices("fn ").map(|(at, word)| &line[at + word.len()..]);
+                let row = Some(line).filter(|line| line.contains(" = ") && line.ends_with(';'));
+                let names = functions.chain(row).filter_map(|rest| rest.split(['(', '<', ' ']).next());
+                found.extend(names.map(str::to_owned));
             }
         }
     }
