@@ -4,7 +4,7 @@ use protocol::{qemu, remote};
 use rpc::Call;
 
 use super::Api;
-use super::{block, connect, console, define, device, events, idle, info, interface, life, list, metadata, node};
+use super::{block, connect, console, cpu, define, device, events, idle, info, interface, life, list, metadata, node};
 use super::{parameters, pin, rename, stats, tune, xml_desc};
 
 /// `method(Args) -> Ret = module::function;` for each procedure; `method() -> Ret` for those without arguments.
@@ -24,6 +24,11 @@ serve! { remote:
     connect_get_version() -> remote::ConnectGetVersionRet = connect::version;
     connect_get_hostname() -> remote::ConnectGetHostnameRet = connect::hostname;
     connect_get_max_vcpus(ConnectGetMaxVcpusArgs) -> remote::ConnectGetMaxVcpusRet = connect::max_vcpus;
+    connect_get_cpu_model_names(ConnectGetCpuModelNamesArgs) -> remote::ConnectGetCpuModelNamesRet = cpu::model_names;
+    connect_compare_cpu(ConnectCompareCpuArgs) -> remote::ConnectCompareCpuRet = cpu::compare_host;
+    connect_baseline_cpu(ConnectBaselineCpuArgs) -> remote::ConnectBaselineCpuRet = cpu::baseline_host;
+    connect_compare_hypervisor_cpu(ConnectCompareHypervisorCpuArgs) -> remote::ConnectCompareHypervisorCpuRet = cpu::compare_hypervisor;
+    connect_baseline_hypervisor_cpu(ConnectBaselineHypervisorCpuArgs) -> remote::ConnectBaselineHypervisorCpuRet = cpu::baseline_hypervisor;
     connect_get_capabilities() -> remote::ConnectGetCapabilitiesRet = connect::capabilities;
     connect_get_domain_capabilities(ConnectGetDomainCapabilitiesArgs) -> remote::ConnectGetDomainCapabilitiesRet = connect::domain_capabilities;
     connect_domain_xml_to_native(ConnectDomainXmlToNativeArgs) -> remote::ConnectDomainXmlToNativeRet = connect::xml_to_native;

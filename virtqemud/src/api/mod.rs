@@ -6,6 +6,7 @@
 mod block;
 mod connect;
 mod console;
+mod cpu;
 mod define;
 mod device;
 mod events;

@@ -19,5 +19,5 @@ pub mod means;
 pub mod probe;
 
 pub use cache::CapabilityCache;
-pub use emulator::{Capability, Machine, VirtType};
+pub use emulator::{Accelerated, Capability, Machine, VirtType};
 pub use error::CapabilityError;
