@@ -27,8 +27,12 @@ fn answers_are_those_of_libvirt() {
         println!("skipped: needs qemu-system-x86_64 10.0");
         return;
     }
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/documents.json");
-    let cases: BTreeMap<String, Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut cases: BTreeMap<String, Value> = BTreeMap::new();
+    for file in ["documents.json", "refusals.json"] {
+        let read: BTreeMap<String, Value> = serde_json::from_slice(&std::fs::read(data.join(file)).unwrap()).unwrap();
+        cases.extend(read);
+    }
     let firmwares = parity::firmwares();
     let needs_firmware =
         |name: &str| name.starts_with("uefi") || name.starts_with("bios") || name.starts_with("loader");

@@ -18,7 +18,7 @@ use conf::domain::lifecycle::LifecycleAction;
 use conf::domain::os::{Firmware, LoaderKind, OsType};
 use error::{Code, Domain, Error, Result};
 
-use super::{Facts, check_controller, check_device, check_disk, check_drive, check_interface, check_small, unsupported, virt_type, xml_error};
+use super::{Facts, check_controller, check_device, check_disk, check_display, check_drive, check_interface, check_policy, check_small, unsupported, virt_type, xml_error};
 use crate::address::machine;
 
 /// ACPI on machines that have none.
@@ -74,6 +74,8 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     check_controller::all(def)?;
     check_interface::all(def)?;
     check_small::all(def, facts)?;
+    check_display::all(def, facts)?;
+    check_policy::all(def)?;
     check_device::all(def, facts)?;
     interfaces(def)?;
     chardevs(def)?;
@@ -107,7 +109,6 @@ fn features(def: &DomainDef) -> Result<()> {
     let name = def.os.machine.as_deref().unwrap_or("");
     let elsewhere = [
         ("gic", f.gic.is_some() && !machine::is_arm_virt(def)),
-        ("smm", f.smm.is_some() && !machine::is_x86(def)),
         (
             "kvm",
             f.kvm.as_ref().is_some_and(|k| !k.states.is_empty()) && !(machine::is_x86(def) || machine::is_arm(def)),
@@ -120,7 +121,6 @@ fn features(def: &DomainDef) -> Result<()> {
         ("sbbc", f.sbbc.is_some() && !machine::is_pseries(def)),
         ("ibs", f.ibs.is_some() && !machine::is_pseries(def)),
         ("hyperv", f.hyperv.is_some() && !(machine::is_x86(def) || machine::is_arm(def))),
-        ("async-teardown", f.async_teardown.is_some() && !machine::is_s390(def) && !machine::is_x86(def)),
     ];
     if let Some((feature, _)) = elsewhere.iter().find(|(_, wrong)| *wrong) {
         return Err(unsupported(format!(
@@ -320,7 +320,7 @@ fn hostdevs(def: &DomainDef) -> Result<()> {
             if *display == Some(true) && def.devices.graphics.is_empty() {
                 return Err(unsupported("graphics device is needed for attribute value 'display=on' in <hostdev>"));
             }
-            if hostdev.info.boot_index.is_some() && *model != MdevModel::VfioPci {
+            if hostdev.info.boot_index.is_some() && *model != MdevModel::VfioCcw {
                 return Err(unsupported(format!(
                     "booting from assigned devices is not supported by mediated devices of model {model}"
                 )));

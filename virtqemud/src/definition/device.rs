@@ -150,11 +150,12 @@ fn settle_videos(def: &mut DomainDef, facts: &Facts<'_>) {
 }
 
 fn settle_inputs(def: &mut DomainDef) -> Result<()> {
-    let x86 = machine::is_x86(def);
+    let (x86, s390) = (machine::is_x86(def), machine::is_s390(def));
     for input in &mut def.devices.inputs {
         if input.bus.is_none() {
             input.bus = Some(match input.kind {
                 InputKind::Mouse | InputKind::Keyboard if x86 => InputBus::Ps2,
+                InputKind::Mouse | InputKind::Keyboard | InputKind::Tablet if s390 => InputBus::Virtio,
                 InputKind::Mouse | InputKind::Keyboard | InputKind::Tablet => InputBus::Usb,
                 InputKind::Passthrough => InputBus::Virtio,
                 InputKind::Evdev => InputBus::None,

@@ -4,7 +4,7 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use super::fault::{unsupported, xml_error};
+use super::fault::{internal, unsupported, xml_error};
 use crate::FormatFlags;
 
 text_enum! {
@@ -153,7 +153,7 @@ impl Clock {
             }
             Some("timezone") => ClockOffset::Timezone(
                 node.string("timezone")
-                    .ok_or_else(|| xml_error("missing 'timezone' attribute for clock with offset='timezone'"))?,
+                    .ok_or_else(|| internal("missing 'timezone' attribute for clock with offset='timezone'"))?,
             ),
             Some("absolute") => {
                 ClockOffset::Absolute(node.u64("start")?.ok_or_else(|| xml::missing_attribute(node, "start"))?)

@@ -4,7 +4,7 @@ use error::{Code, Domain, Error, Result};
 use xml::text_enum;
 use xml::{Node, Vocabulary, Writer};
 
-use super::fault::{unsupported, xml_detail, xml_error};
+use super::fault::{internal, unsupported, xml_detail, xml_error};
 use crate::Bitmap;
 
 text_enum! {
@@ -290,7 +290,7 @@ impl CpuTune {
             // libvirt ignores pins of vCPUs that are not there
             if (id as usize) < vcpus {
                 if def.vcpu_pins.iter().any(|p| p.id == id) {
-                    return Err(xml_error(format!("duplicate vcpupin for vcpu '{id}'")));
+                    return Err(internal(format!("duplicate vcpupin for vcpu '{id}'")));
                 }
                 def.vcpu_pins.push(Pin { id, cpuset: cpuset(pin)? });
             }

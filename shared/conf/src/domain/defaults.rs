@@ -145,7 +145,7 @@ impl DomainDef {
         let Some(first) = videos.first() else { return Ok(()) };
         if first.model == Some(VideoModel::None) {
             if videos.len() > 1 {
-                return Err(xml_error("a 'none' video type must be the only video device defined for the domain"));
+                return Err(unsupported("a 'none' video type must be the only video device defined for the domain"));
             }
             let (info, none) = (std::mem::take(&mut videos[0].info), Some(VideoModel::None));
             videos[0] = super::device::video::VideoDef { model: none, info, ..Default::default() };

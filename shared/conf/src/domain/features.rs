@@ -221,7 +221,7 @@ impl Kvm {
             if feature == KvmFeature::DirtyRing && on {
                 let size = child.u32("size")?.ok_or_else(|| missing_attribute(child, "size"))?;
                 if !size.is_power_of_two() || !(1024..=65536).contains(&size) {
-                    return Err(unsupported("dirty ring must be power of 2 and ranges [1024, 65536]"));
+                    return Err(xml_error("dirty ring must be power of 2 and ranges [1024, 65536]"));
                 }
                 def.dirty_ring_size = Some(size);
             }

@@ -7,6 +7,7 @@
 mod check_device;
 mod check_disk;
 mod check_memory;
+mod check_numa;
 pub mod clock;
 pub mod cpu;
 pub mod cputune;

@@ -158,7 +158,7 @@ impl NumaTune {
     fn check_modes(&self) -> Result<()> {
         let Some(memory) = &self.memory else { return Ok(()) };
         if memory.placement == Some(Placement::Auto) && !self.nodes.is_empty() {
-            return Err(xml_error("Per-node binding is not compatible with automatic NUMA placement."));
+            return Err(unsupported("Per-node binding is not compatible with automatic NUMA placement."));
         }
         let restrictive = memory.mode == Some(NumaMode::Restrictive);
         if restrictive && self.nodes.iter().any(|n| n.mode != NumaMode::Restrictive) {

@@ -150,7 +150,7 @@ fn parse_genid(node: Node<'_>) -> Result<Option<([u8; 16], bool)>> {
     if text.trim().is_empty() {
         return Ok(Some(([0; 16], true)));
     }
-    xml::parse_uuid(&text).map(|u| Some((u, false))).ok_or_else(|| xml_error("malformed genid element"))
+    xml::parse_uuid(&text).map(|u| Some((u, false))).ok_or_else(|| internal("malformed genid element"))
 }
 
 fn parse_metadata(node: Node<'_>) -> Vec<Element> {

@@ -4,7 +4,7 @@ use error::Result;
 use xml::{Node, Writer};
 
 use super::device::filesystem::IdRange;
-use super::fault::xml_error;
+use super::fault::{internal, unsupported, xml_error};
 
 /// `<resource>`
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,9 +76,9 @@ impl BlkioTune {
         };
         let mut devices: Vec<BlkioDevice> = Vec::new();
         for device in node.children("device") {
-            let path = device.child_text("path").ok_or_else(|| xml_error("missing per-device path"))?;
+            let path = device.child_text("path").ok_or_else(|| unsupported("missing per-device path"))?;
             if devices.iter().any(|d| d.path == path) {
-                return Err(xml_error(format!("duplicate blkio device path '{path}'")));
+                return Err(unsupported(format!("duplicate blkio device path '{path}'")));
             }
             let small = |name: &str| {
                 number(device, name)
@@ -125,7 +125,7 @@ impl IdMap {
         let node = domain.child("idmap");
         let map = Self { uid: IdRange::parse_all(node, "uid")?, gid: IdRange::parse_all(node, "gid")? };
         if map.uid.is_empty() != map.gid.is_empty() {
-            return Err(xml_error("uid and gid should be mapped both"));
+            return Err(unsupported("uid and gid should be mapped both"));
         }
         Ok(map)
     }
@@ -144,7 +144,7 @@ impl KeyWrap {
                 _ => return Err(xml::invalid_value(cipher, "name", name, "")),
             };
             if slot.replace(state).is_some() {
-                return Err(xml_error(format!(
+                return Err(internal(format!(
                     "A domain definition can have no more than one cipher node with name {name}"
                 )));
             }

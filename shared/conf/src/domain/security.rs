@@ -4,7 +4,7 @@ use error::Result;
 use xml::text_enum;
 use xml::{Node, Writer};
 
-use super::fault::{xml_detail, xml_error};
+use super::fault::{unsupported, xml_detail, xml_error};
 
 text_enum! {
     /// Kind of label.
@@ -59,10 +59,10 @@ impl SecurityLabel {
         let relabel = match node.yes_no("relabel")? {
             Some(relabel) => {
                 if kind == LabelKind::Dynamic && !relabel {
-                    return Err(xml_error("dynamic label type must use resource relabeling"));
+                    return Err(unsupported("dynamic label type must use resource relabeling"));
                 }
                 if kind == LabelKind::None && relabel {
-                    return Err(xml_error("resource relabeling is not compatible with 'none' label type"));
+                    return Err(unsupported("resource relabeling is not compatible with 'none' label type"));
                 }
                 relabel
             }

@@ -36,6 +36,8 @@ impl DomainDef {
         self.check_disks()?;
         self.check_devices()?;
         self.check_memories()?;
+        self.check_timers()?;
+        self.check_numa()?;
         self.validate_interfaces()?;
         self.validate_chardevs()?;
         self.validate_inputs()?;
@@ -137,7 +139,7 @@ impl DomainDef {
                 return Err(xml_error("removable is only valid for usb or scsi disks"));
             }
             if disk.rawio.is_some() && disk.device != DiskDevice::Lun {
-                return Err(xml_error("rawio can be used only with device='lun'"));
+                return Err(unsupported("rawio can be used only with device='lun'"));
             }
             if disk.sgio == Some(Sgio::Unfiltered) {
                 return Err(unsupported("unfiltered sgio is no longer supported"));
@@ -253,13 +255,13 @@ impl DomainDef {
                     }
                 }
                 HostdevSource::Pci { .. } if kind != AddressKind::Pci => {
-                    return Err(xml_error("PCI host devices must use 'pci' or 'unassigned' address type"));
+                    return Err(internal("PCI host devices must use 'pci' or 'unassigned' address type"));
                 }
                 HostdevSource::Scsi { .. } if kind != AddressKind::Drive => {
-                    return Err(xml_error("SCSI host device must use 'drive' address type"));
+                    return Err(unsupported("SCSI host device must use 'drive' address type"));
                 }
                 HostdevSource::ScsiHost { .. } if !matches!(kind, AddressKind::Pci | AddressKind::Ccw) => {
-                    return Err(xml_error("SCSI_host host device must use 'pci' or 'ccw' address type"));
+                    return Err(unsupported("SCSI_host host device must use 'pci' or 'ccw' address type"));
                 }
                 _ => {}
             }

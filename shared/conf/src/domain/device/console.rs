@@ -126,7 +126,7 @@ impl SerialDef {
             match node.path(&["target", "model"]).and_then(|m| m.attr("name")) {
                 None => None,
                 Some(word) => Some(SerialModel::from_word(word).ok_or_else(|| {
-                    xml_error(format!("unknown target model '{word}' specified for character device"))
+                    unsupported(format!("unknown target model '{word}' specified for character device"))
                 })?),
             };
         Ok(Self {
@@ -214,7 +214,7 @@ impl ChannelDef {
                 let address =
                     attr("address").ok_or_else(|| xml_error("guestfwd channel does not define a target address"))?;
                 if address.parse::<std::net::Ipv4Addr>().is_err() {
-                    return Err(xml_error("guestfwd channel only supports IPv4 addresses"));
+                    return Err(unsupported("guestfwd channel only supports IPv4 addresses"));
                 }
                 let port = attr("port").ok_or_else(|| xml_error("guestfwd channel does not define a target port"))?;
                 let number = xml::parse_u64(&port, 10).and_then(|n| n.try_into().ok());

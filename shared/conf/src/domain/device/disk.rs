@@ -233,14 +233,14 @@ impl DiskDef {
         }
         if let Some(auth) = node.child("auth") {
             if source.auth.is_some() {
-                return Err(xml_error("an <auth> definition already found for the <disk> definition"));
+                return Err(unsupported("an <auth> definition already found for disk source"));
             }
             source.auth = Some(Auth::parse(auth)?);
             source.auth_at_disk = true;
         }
         if let Some(encryption) = node.child("encryption") {
             if source.encryption.is_some() {
-                return Err(xml_error("an <encryption> definition already found for disk source"));
+                return Err(unsupported("an <encryption> definition already found for disk source"));
             }
             source.encryption = Some(Encryption::parse(encryption)?);
             source.encryption_at_disk = true;

@@ -11,7 +11,7 @@ use super::interface::Teaming;
 use super::source::{Auth, NetworkHost};
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::{unsupported, xml_error};
+use crate::domain::fault::{internal, unsupported, xml_error};
 
 text_enum! {
     /// Driver on the host.
@@ -116,9 +116,9 @@ impl UsbSource {
             if vendor == 0 {
                 return Err(xml_error("vendor cannot be 0."));
             }
-            usb.vendor_product = Some((vendor, id("product")?.ok_or_else(|| xml_error("missing product"))?));
+            usb.vendor_product = Some((vendor, id("product")?.ok_or_else(|| internal("missing product"))?));
         } else if source.child("product").is_some() {
-            return Err(xml_error("missing vendor"));
+            return Err(internal("missing vendor"));
         }
         if let Some(address) = source.child("address") {
             let bus = address.u32_base("bus", 0)?.ok_or_else(|| xml::missing_attribute(address, "bus"))?;
@@ -285,7 +285,7 @@ impl HostdevDef {
                     .attr("uuid")
                     .ok_or_else(|| unsupported("Missing 'uuid' attribute for element <address>"))?;
                 let uuid = xml::parse_uuid(uuid)
-                    .ok_or_else(|| xml_error("Cannot parse uuid attribute of element <address>"))?;
+                    .ok_or_else(|| internal("Cannot parse uuid attribute of element <address>"))?;
                 HostdevSource::Mdev { uuid, model, display: node.on_off("display")?, ramfb: node.on_off("ramfb")? }
             }
         };

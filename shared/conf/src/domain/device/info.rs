@@ -11,7 +11,7 @@ pub use super::address::{
 };
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::{internal, unsupported, xml_error};
+use crate::domain::fault::{internal, unsupported};
 
 /// Option ROM of a PCI device.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -106,7 +106,7 @@ impl DeviceInfo {
             if let Some(Rom { enabled: Some(false), bar, file }) = &info.rom
                 && (bar.is_some() || file.is_some())
             {
-                return Err(xml_error("ROM tuning is not supported when ROM is disabled"));
+                return Err(unsupported("ROM tuning is not supported when ROM is disabled"));
             }
         }
         if let Some(acpi) = node.child("acpi") {

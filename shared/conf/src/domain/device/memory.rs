@@ -9,7 +9,7 @@ use super::info::{Allow, u64_hex};
 use crate::Bitmap;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
+use crate::domain::fault::{internal, xml_error};
 use crate::size::memory_kib;
 
 text_enum! {
@@ -81,7 +81,7 @@ impl MemoryDef {
         let size = target.child("size").ok_or_else(|| xml_error("missing element or attribute './size'"))?;
         let uuid = match node.child_text("uuid") {
             None => None,
-            Some(text) => Some(xml::parse_uuid(text.trim()).ok_or_else(|| xml_error("malformed uuid element"))?),
+            Some(text) => Some(xml::parse_uuid(text.trim()).ok_or_else(|| internal("malformed uuid element"))?),
         };
         let address = target.child("address");
         let target_node = match target.child("node") {

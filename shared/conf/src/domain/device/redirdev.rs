@@ -9,7 +9,7 @@ use super::info::Allow;
 use super::info::DeviceInfo;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
+use crate::domain::fault::{internal, unsupported, xml_error};
 
 /// `<redirdev bus='usb'>`
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +37,9 @@ impl RedirdevDef {
         {
             return Err(xml::invalid_value(node, "bus", bus, ""));
         }
-        let word = node.attr("type").ok_or_else(|| xml_error("missing type in redirdev"))?;
+        let word = node.attr("type").ok_or_else(|| internal("missing type in redirdev"))?;
         let kind = ChardevKind::from_word(word)
-            .ok_or_else(|| xml_error(format!("unknown redirdev character device type '{word}'")))?;
+            .ok_or_else(|| unsupported(format!("unknown redirdev character device type '{word}'")))?;
         Ok(Self {
             source: ChardevSource::parse(node, kind)?,
             info: DeviceInfo::parse(node, ctx, Allow { boot: true, rom: false })?,
@@ -73,7 +73,7 @@ impl RedirRule {
         };
         let class = number("class", "Class code")?;
         if let Some(class) = class.filter(|c| *c > 0xff) {
-            return Err(xml_error(format!("Invalid USB Class code 0x{class:x}")));
+            return Err(internal(format!("Invalid USB Class code 0x{class:x}")));
         }
         let version = match node.attr("version") {
             None | Some("-1") => None,

@@ -9,7 +9,7 @@ use super::info::Allow;
 use super::info::DeviceInfo;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::{internal, xml_error};
+use crate::domain::fault::{unsupported, xml_error};
 
 /// By mode.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,14 +51,14 @@ impl SmartcardDef {
                     .attr("type")
                     .ok_or_else(|| xml_error("passthrough mode requires a character device type attribute"))?;
                 let kind = ChardevKind::from_word(word)
-                    .ok_or_else(|| xml_error(format!("unknown type presented to host for character device: {word}")))?;
+                    .ok_or_else(|| unsupported(format!("unknown type presented to host for character device: {word}")))?;
                 Smartcard::Passthrough(ChardevSource::parse(node, kind)?)
             }
             Some(mode) => return Err(xml_error(format!("unknown smartcard device mode: {mode}"))),
         };
         let info = DeviceInfo::parse(node, ctx, Allow::default())?;
         if info.address.as_ref().is_some_and(|a| a.kind() != super::info::AddressKind::Ccid) {
-            return Err(internal("Controllers must use the 'ccid' address type"));
+            return Err(unsupported("Controllers must use the 'ccid' address type"));
         }
         Ok(Self { smartcard, info })
     }

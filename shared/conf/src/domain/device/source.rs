@@ -289,7 +289,7 @@ impl StorageSource {
         let namespace =
             node.u64("namespace")?.ok_or_else(|| xml_error("missing 'namespace' attribute to disk source"))?;
         if namespace == 0 {
-            return Err(xml_error("NVMe namespace can't be zero"));
+            return Err(unsupported("NVMe namespace can't be zero"));
         }
         let address = node.child("address").ok_or_else(|| xml_error("NVMe disk source is missing address"))?;
         self.nvme =

@@ -10,7 +10,7 @@ use super::info::Allow;
 use super::info::DeviceInfo;
 use crate::FormatFlags;
 use crate::domain::ParseContext;
-use crate::domain::fault::xml_error;
+use crate::domain::fault::{internal, xml_error};
 
 text_enum! {
     /// What the guest sees.
@@ -77,7 +77,7 @@ impl TpmEmulator {
         if let Some(encryption) = backend.child("encryption") {
             let secret = encryption.attr("secret").ok_or_else(|| xml_error("missing 'secret' attribute"))?;
             emulator.secret = Some(
-                xml::parse_uuid(secret).ok_or_else(|| xml_error(format!("Unable to parse secret uuid '{secret}'")))?,
+                xml::parse_uuid(secret).ok_or_else(|| internal(format!("Unable to parse secret uuid '{secret}'")))?,
             );
         }
         if let Some(banks) = backend.child("active_pcr_banks") {
