@@ -1,7 +1,5 @@
 //! What QEMU's network interfaces cannot be.
 
-use std::net::IpAddr;
-
 use conf::domain::DomainDef;
 use conf::domain::device::interface::{InterfaceDef, InterfaceKind, NetBackend, TeamingKind};
 use error::Result;
@@ -69,7 +67,7 @@ fn guest_addresses(interface: &InterfaceDef) -> Result<()> {
             return Err(unsupported("Invalid attempt to set peer IP for guest"));
         }
         let prefix = ip.prefix.filter(|p| *p > 0);
-        if let IpAddr::V4(_) = ip.address {
+        if ip.address.is_ipv4() {
             if std::mem::replace(&mut v4, true) {
                 return Err(unsupported("Only one IPv4 address per interface is allowed"));
             }

@@ -89,10 +89,8 @@ fn memories(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
 
 fn shmem(shmem: &ShmemDef) -> Result<()> {
     match shmem.model {
-        Some(model @ ShmemModel::IvshmemPlain) => {
-            if shmem.server.is_some() {
+        Some(model @ ShmemModel::IvshmemPlain) if shmem.server.is_some() => {
                 return Err(unsupported(format!("shmem model '{model}' is supported only with server option disabled")));
-            }
         }
         Some(model @ ShmemModel::IvshmemDoorbell) => {
             if shmem.server.is_none() {
