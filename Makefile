@@ -73,6 +73,8 @@ install: build
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) xtask generate --check
+	$(CARGO) xtask procs --check
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 	systemd/check
 

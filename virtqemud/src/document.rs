@@ -49,13 +49,21 @@ impl Driver {
         let emulator = wanted.emulator.unwrap_or_else(|| capability.emulator.display().to_string());
         // Only a guest that wants firmware needs the descriptors read.
         let asks = def.os.firmware.is_some() || def.os.loader.is_some();
-        let session = (!self.paths.privileged).then(|| self.paths.config_dir.parent().map(std::path::Path::to_owned)).flatten();
+        let session =
+            (!self.paths.privileged).then(|| self.paths.config_dir.parent().map(std::path::Path::to_owned)).flatten();
         let firmwares = match asks {
             true => host::run_blocking(move || firmware::read(&firmware::folders(session.as_deref()))).await,
             false => Vec::new(),
         };
         let nvram_dir = self.folders.lib.join("nvram");
-        let facts = Facts { capability, emulator, firmwares: &firmwares, nvram_dir: &nvram_dir, security_model: "none", spice_tls: self.settings.spice_tls };
+        let facts = Facts {
+            capability,
+            emulator,
+            firmwares: &firmwares,
+            nvram_dir: &nvram_dir,
+            security_model: "none",
+            spice_tls: self.settings.spice_tls,
+        };
         definition::complete(def, &facts, flags)
     }
 

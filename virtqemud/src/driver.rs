@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use conf::domain::DomainDef;
 use conf::domain::device::graphics::Graphics;
 use daemon::{Context, DriverPaths, Inhibitor, Paths};
 use object::Registry;
 use object::events::Subscriptions;
 use protocol::remote::{self, NonnullDomain};
-use anyhow::Context as _;
 use uuid::Uuid;
 
 use crate::api::Sessions;
@@ -200,7 +200,8 @@ fn is_free(port: u16) -> bool {
 /// The driver's folders with libvirt's modes; QEMU's account owns those that it works in.
 fn make_folders(folders: &DriverPaths, user: Option<&User>) -> anyhow::Result<()> {
     let make = |path: PathBuf, mode: u32, theirs: bool| -> anyhow::Result<()> {
-        object::file::create_folder(&path, mode).with_context(|| format!("cannot create folder '{}'", path.display()))?;
+        object::file::create_folder(&path, mode)
+            .with_context(|| format!("cannot create folder '{}'", path.display()))?;
         if let Some(user) = user.filter(|_| theirs) {
             std::os::unix::fs::chown(&path, Some(user.uid), Some(user.gid))?;
         }
@@ -213,7 +214,9 @@ fn make_folders(folders: &DriverPaths, user: Option<&User>) -> anyhow::Result<()
     make(folders.log.clone(), 0o750, false)?;
     make(folders.lib.clone(), 0o751, true)?;
     make(folders.cache.clone(), 0o750, true)?;
-    for (name, mode) in [("save", 0o770), ("snapshot", 0o770), ("checkpoint", 0o770), ("dump", 0o770), ("nvram", 0o755), ("ram", 0o770)] {
+    for (name, mode) in
+        [("save", 0o770), ("snapshot", 0o770), ("checkpoint", 0o770), ("dump", 0o770), ("nvram", 0o755), ("ram", 0o770)]
+    {
         make(folders.lib.join(name), mode, true)?;
     }
     Ok(())

@@ -39,7 +39,9 @@ mod tests {
         let closed = QmpError::Closed { reason: "x".into() };
         let late = QmpError::Timeout { command: "cont".into(), after: Duration::from_secs(1) };
         let refused = QmpError::Refused { command: "cont".into(), class: "GenericError".into(), desc: "no".into() };
-        for (e, code) in [(closed, Code::OperationFailed), (late, Code::OperationTimeout), (refused, Code::InternalError)] {
+        for (e, code) in
+            [(closed, Code::OperationFailed), (late, Code::OperationTimeout), (refused, Code::InternalError)]
+        {
             assert_eq!(Error::from(e).code(), Some(code));
         }
         let missing = CapabilityError::NoEmulator { arch: "sparc".into() };

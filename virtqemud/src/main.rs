@@ -38,7 +38,9 @@ async fn build(context: Context) -> anyhow::Result<Services> {
     let api = Arc::new(Api::new(driver.clone()));
     let qemu_api = api.clone();
     let programs = RemoteProgram::builder(config)
-        .serve(Class::Hypervisor, move |call, number, payload| remote::dispatch_hypervisor(api.clone(), call, number, payload))
+        .serve(Class::Hypervisor, move |call, number, payload| {
+            remote::dispatch_hypervisor(api.clone(), call, number, payload)
+        })
         .serve_qemu(move |call, number, payload| qemu::dispatch_hypervisor(qemu_api.clone(), call, number, payload))
         .router(Arc::new(Router::new(&context.paths.run_dir, context.paths.privileged)))
         .build();

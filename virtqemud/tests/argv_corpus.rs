@@ -11,9 +11,9 @@ use std::sync::Arc;
 use error::{Code, Domain, Error};
 use serde_json::Value;
 use virtqemud::capability::emulator::{arch_from_target, target_from_arch};
+use virtqemud::capability::means::HostMeans;
 use virtqemud::capability::probe::ProbeUser;
 use virtqemud::capability::{Capability, CapabilityCache, firmware};
-use virtqemud::capability::means::HostMeans;
 use virtqemud::command::{LaunchInputs, native, need};
 use virtqemud::definition::{self, Facts, Flags, Wanted};
 
@@ -27,7 +27,8 @@ async fn command_lines_equal_libvirts() {
         eprintln!("skipped: needs OXVIRT_CORPUS");
         return;
     };
-    let answers: BTreeMap<String, Value> = serde_json::from_slice(&std::fs::read(corpus.join("domain/answers.json")).unwrap()).unwrap();
+    let answers: BTreeMap<String, Value> =
+        serde_json::from_slice(&std::fs::read(corpus.join("domain/answers.json")).unwrap()).unwrap();
     let directory = std::env::temp_dir().join("oxvirt-test-capabilities");
     let mut cache = CapabilityCache::new(directory, ProbeUser::default());
     if let Some(path) = std::env::var_os("OXVIRT_QEMU_PATH") {
@@ -42,7 +43,8 @@ async fn command_lines_equal_libvirts() {
         if only.as_ref().is_some_and(|o| o != name) {
             continue;
         }
-        let source = String::from_utf8_lossy(&std::fs::read(corpus.join(format!("domain/{name}.xml"))).unwrap()).into_owned();
+        let source =
+            String::from_utf8_lossy(&std::fs::read(corpus.join(format!("domain/{name}.xml"))).unwrap()).into_owned();
         let recorded = &answer["argv"];
         let (kind, wanted) = match (recorded["ok"].as_str(), recorded["error"].as_array()) {
             (Some(line), _) => (0, words(line, &source)),
@@ -98,10 +100,15 @@ struct Host {
 impl Host {
     /// The emulator of a document: the path that it shows and its abilities.
     async fn emulator(&self, wanted: &Wanted) -> error::Result<(String, Arc<Capability>)> {
-        let path = wanted.emulator.clone().unwrap_or_else(|| format!("/usr/bin/qemu-system-{}", target_from_arch(&wanted.arch)));
+        let path = wanted
+            .emulator
+            .clone()
+            .unwrap_or_else(|| format!("/usr/bin/qemu-system-{}", target_from_arch(&wanted.arch)));
         let refuse = |e: String| Error::new(Domain::Qemu, Code::InternalError, e);
         let name = Path::new(&path).file_name().and_then(|n| n.to_str()).unwrap_or("").to_owned();
-        let arch = arch_from_target(name.strip_prefix("qemu-system-").ok_or_else(|| refuse(format!("no emulator {path}")))?).to_owned();
+        let arch =
+            arch_from_target(name.strip_prefix("qemu-system-").ok_or_else(|| refuse(format!("no emulator {path}")))?)
+                .to_owned();
         let mut capability = (*self.cache.for_arch(&arch).await.map_err(|e| refuse(e.to_string()))?).clone();
         if !matches!(capability.arch.as_str(), "x86_64" | "i686") {
             capability.kvm = None;
@@ -124,7 +131,10 @@ impl Host {
         let def = definition::complete(def, &facts, flags)?;
         let inputs = LaunchInputs::shown("/var/lib/libvirt/qemu", "/run/libvirt/qemu", &def.name, "P", 0, 0);
         // no network is defined where the answers were recorded
-        let networks = need::listened_networks(&def).into_iter().map(|n| (n.clone(), virtqemud::peer::network::unknown(&n))).collect();
+        let networks = need::listened_networks(&def)
+            .into_iter()
+            .map(|n| (n.clone(), virtqemud::peer::network::unknown(&n)))
+            .collect();
         native::show(def, &capability, &inputs, &HostMeans { networks, ..HostMeans::read() })
     }
 }
@@ -154,7 +164,9 @@ fn words(line: &str, source: &str) -> Vec<String> {
     if any || !word.is_empty() {
         words.push(mask(&word, source));
     }
-    let environment = |w: &String| w.split_once('=').is_some_and(|(n, _)| !n.is_empty() && n.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    let environment = |w: &String| {
+        w.split_once('=').is_some_and(|(n, _)| !n.is_empty() && n.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    };
     let start = words.iter().position(|w| !environment(w)).unwrap_or(0);
     words.split_off(start)
 }
@@ -175,7 +187,8 @@ fn mask(word: &str, source: &str) -> String {
     for key in ["\"fd\":\"", "\"fds\":\"", "\"vhostfd\":\"", "\"vhostfds\":\"", "fd="] {
         let mut from = 0;
         while let Some(at) = out[from..].find(key).map(|p| p + from + key.len()) {
-            let end = out[at..].find(|c: char| !c.is_ascii_digit() && c != ':' && c != '-').map_or(out.len(), |e| at + e);
+            let end =
+                out[at..].find(|c: char| !c.is_ascii_digit() && c != ':' && c != '-').map_or(out.len(), |e| at + e);
             out.replace_range(at..end, "FD");
             from = at;
         }

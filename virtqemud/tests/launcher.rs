@@ -1,4 +1,5 @@
 //! The launcher as a process: descriptors, environment, refusals, and what survives whom.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
 use std::io::Read;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use error::Code;
 use nix::sys::signal::Signal;
-use virtqemud::launcher::{Launcher, LaunchSpec, Lease, Owner, Resource};
+use virtqemud::launcher::{LaunchSpec, Launcher, Lease, Owner, Resource};
 
 fn launcher() -> Launcher {
     Launcher::of_program(env!("CARGO_BIN_EXE_virtqemud"))
@@ -88,7 +89,11 @@ async fn an_absent_lock_daemon_refuses_before_anything_runs() {
     spec.lease = Some(Lease { socket: "/nonexistent/virtlockd-sock".into(), owner, resources });
     let refused = launcher.launch(&spec, &[null()]).await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::SystemError));
-    assert!(refused.message.contains("Failed to connect socket to '/nonexistent/virtlockd-sock'"), "{}", refused.message);
+    assert!(
+        refused.message.contains("Failed to connect socket to '/nonexistent/virtlockd-sock'"),
+        "{}",
+        refused.message
+    );
 }
 
 #[tokio::test]

@@ -78,7 +78,11 @@ struct Places {
 
 impl Places {
     fn of(def: &DomainDef) -> Places {
-        Places { builtin_ide: machine::has_builtin_ide(def), q35: machine::is_q35(def), many_roots: machine::is_pseries(def) }
+        Places {
+            builtin_ide: machine::has_builtin_ide(def),
+            q35: machine::is_q35(def),
+            many_roots: machine::is_pseries(def),
+        }
     }
 }
 
@@ -105,7 +109,8 @@ impl Numbers {
         if info.has_user_alias() {
             return;
         }
-        let alias = (0..).map(|n| format!("{prefix}{n}")).find(|a| !self.taken.contains(a)).expect("numbers do not run out");
+        let alias =
+            (0..).map(|n| format!("{prefix}{n}")).find(|a| !self.taken.contains(a)).expect("numbers do not run out");
         self.taken.insert(alias.clone());
         info.alias = Some(alias);
     }
@@ -148,7 +153,9 @@ fn controller_alias(controller: &ControllerDef, places: Places) -> String {
         // The buses of PCI controllers get these names in QEMU.
         ControllerKind::Pci => match controller.model {
             Some(ControllerModel::PcieRoot) => "pcie.0".into(),
-            Some(ControllerModel::PciRoot) if places.many_roots && number > 0 => format!("pci.{}", controller.pci.target_index.unwrap_or(number)),
+            Some(ControllerModel::PciRoot) if places.many_roots && number > 0 => {
+                format!("pci.{}", controller.pci.target_index.unwrap_or(number))
+            }
             _ => format!("pci.{number}"),
         },
         // The ones of the chip set have the names that QEMU gives to their buses.
@@ -189,7 +196,17 @@ mod tests {
 
     #[test]
     fn target_names() {
-        for (target, index) in [("vda", Some(0)), ("hdb", Some(1)), ("sdz", Some(25)), ("sdaa", Some(26)), ("sdab", Some(27)), ("vda1", Some(0)), ("xyz", None), ("vd", None), ("vd1", None)] {
+        for (target, index) in [
+            ("vda", Some(0)),
+            ("hdb", Some(1)),
+            ("sdz", Some(25)),
+            ("sdaa", Some(26)),
+            ("sdab", Some(27)),
+            ("vda1", Some(0)),
+            ("xyz", None),
+            ("vd", None),
+            ("vd1", None),
+        ] {
             assert_eq!(disk_index(target), index, "{target}");
         }
     }

@@ -46,7 +46,10 @@ pub fn each<E>(def: &mut DomainDef, mut visit: impl FnMut(&mut DeviceInfo, Conne
     }
     for (number, console) in d.consoles.iter_mut().enumerate() {
         // The first console may be the first serial port once more.
-        if number == 0 && console.target == Some(conf::domain::device::chardev::ConsoleType::Serial) && !d.serials.is_empty() {
+        if number == 0
+            && console.target == Some(conf::domain::device::chardev::ConsoleType::Serial)
+            && !d.serials.is_empty()
+        {
             continue;
         }
         visit(&mut console.info, none)?;

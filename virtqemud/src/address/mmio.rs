@@ -48,17 +48,28 @@ pub fn prime(def: &mut DomainDef, transport: &Address) {
     d.memballoon.iter_mut().filter(|b| b.model == MemballoonModel::Virtio).for_each(|b| set(&mut b.info));
     d.rngs.iter_mut().for_each(|r| set(&mut r.info));
     d.filesystems.iter_mut().for_each(|f| set(&mut f.info));
-    d.sounds.iter_mut().filter(|s| s.model == conf::domain::device::sound::SoundModel::Virtio).for_each(|s| set(&mut s.info));
+    d.sounds
+        .iter_mut()
+        .filter(|s| s.model == conf::domain::device::sound::SoundModel::Virtio)
+        .for_each(|s| set(&mut s.info));
     d.cryptos.iter_mut().for_each(|c| set(&mut c.info));
     d.vsock.iter_mut().for_each(|v| set(&mut v.info));
     if *transport != Address::VirtioMmio {
-        use conf::domain::device::{hostdev::HostdevSource, hostdev::MdevModel, memory::MemoryModel, video::VideoModel};
+        use conf::domain::device::{
+            hostdev::HostdevSource, hostdev::MdevModel, memory::MemoryModel, video::VideoModel,
+        };
         d.videos.iter_mut().filter(|v| v.model == Some(VideoModel::Virtio)).for_each(|v| set(&mut v.info));
         for hostdev in &mut d.hostdevs {
-            if matches!(&hostdev.source, HostdevSource::ScsiHost { .. } | HostdevSource::Mdev { model: MdevModel::VfioCcw, .. }) {
+            if matches!(
+                &hostdev.source,
+                HostdevSource::ScsiHost { .. } | HostdevSource::Mdev { model: MdevModel::VfioCcw, .. }
+            ) {
                 set(&mut hostdev.info);
             }
         }
-        d.memories.iter_mut().filter(|m| matches!(m.model, MemoryModel::VirtioMem | MemoryModel::VirtioPmem)).for_each(|m| set(&mut m.info));
+        d.memories
+            .iter_mut()
+            .filter(|m| matches!(m.model, MemoryModel::VirtioMem | MemoryModel::VirtioPmem))
+            .for_each(|m| set(&mut m.info));
     }
 }

@@ -49,15 +49,23 @@ fn memory_slots(def: &mut DomainDef) -> Result<()> {
     for memory in &def.devices.memories {
         if let Some(Address::Dimm(dimm)) = &memory.info.address {
             if dimm.slot >= def.memory.slots && def.memory.slots > 0 {
-                return Err(pci::unsupported(format!("memory device slot '{}' exceeds slots count '{}'", dimm.slot, def.memory.slots)));
+                return Err(pci::unsupported(format!(
+                    "memory device slot '{}' exceeds slots count '{}'",
+                    dimm.slot, def.memory.slots
+                )));
             }
             if !used.insert(dimm.slot) {
-                return Err(pci::unsupported(format!("memory device slot '{}' is already being used by another memory device", dimm.slot)));
+                return Err(pci::unsupported(format!(
+                    "memory device slot '{}' is already being used by another memory device",
+                    dimm.slot
+                )));
             }
         }
     }
     for memory in def.devices.memories.iter_mut().filter(|m| slotted(m.model) && m.info.address.is_none()) {
-        let free = (0..def.memory.slots).find(|s| !used.contains(s)).ok_or_else(|| pci::internal("failed to find an empty memory slot"))?;
+        let free = (0..def.memory.slots)
+            .find(|s| !used.contains(s))
+            .ok_or_else(|| pci::internal("failed to find an empty memory slot"))?;
         used.insert(free);
         memory.info.address = Some(Address::Dimm(DimmAddress { slot: free, base: 0 }));
     }

@@ -1,6 +1,7 @@
 //! USB buses and ports.
 
 use conf::domain::DomainDef;
+use conf::domain::device::chardev::SerialType;
 use conf::domain::device::controller::{ControllerDef, ControllerKind, ControllerModel};
 use conf::domain::device::disk::DiskBus;
 use conf::domain::device::filesystem::FilesystemDriver;
@@ -9,7 +10,6 @@ use conf::domain::device::hub::HubDef;
 use conf::domain::device::info::{Address, DeviceInfo, UsbAddress};
 use conf::domain::device::input::InputBus;
 use conf::domain::device::sound::SoundModel;
-use conf::domain::device::chardev::SerialType;
 use error::Result;
 
 use super::pci::{internal, xml_error};
@@ -52,7 +52,11 @@ impl Hub {
         for port in upper {
             let at = hub.index(*port, address)?;
             hub = hub.below[at].as_deref_mut().ok_or_else(|| {
-                xml_error(format!("there is no hub at port {port} in USB address bus: {} port: {}", address.bus, text(&address.port)))
+                xml_error(format!(
+                    "there is no hub at port {port} in USB address bus: {} port: {}",
+                    address.bus,
+                    text(&address.port)
+                ))
             })?;
         }
         Ok(hub)
@@ -109,10 +113,13 @@ impl Buses {
             Some(Address::Usb(usb)) => Some(usb.bus),
             _ => None,
         };
-        let mut candidates = self.0.iter().enumerate().filter(|(number, _)| on_bus.is_none_or(|b| b as usize == *number));
+        let mut candidates =
+            self.0.iter().enumerate().filter(|(number, _)| on_bus.is_none_or(|b| b as usize == *number));
         let found = candidates.find_map(|(bus, hub)| Some((bus, hub.as_ref()?.free_port(0)?)));
         let (bus, port) = found.ok_or_else(|| match on_bus {
-            Some(bus) if self.0.get(bus as usize).is_none_or(Option::is_none) => internal(format!("USB bus {bus} requested but no USB controller with that index defined")),
+            Some(bus) if self.0.get(bus as usize).is_none_or(Option::is_none) => {
+                internal(format!("USB bus {bus} requested but no USB controller with that index defined"))
+            }
             _ => internal("No free USB ports"),
         })?;
         let address = UsbAddress { bus: bus as u32, port };
@@ -139,7 +146,8 @@ fn ports(controller: &ControllerDef) -> usize {
 
 /// Gives ports to all USB devices; adds a hub when there are too few.
 pub fn assign(def: &mut DomainDef) -> Result<()> {
-    let controllers: Vec<&ControllerDef> = def.devices.controllers.iter().filter(|c| c.kind == ControllerKind::Usb).collect();
+    let controllers: Vec<&ControllerDef> =
+        def.devices.controllers.iter().filter(|c| c.kind == ControllerKind::Usb).collect();
     let mut buses = Buses::default();
     for controller in &controllers {
         let count = ports(controller);
@@ -240,4 +248,3 @@ fn devices(def: &mut DomainDef, mut visit: impl FnMut(&mut DeviceInfo) -> Result
     }
     Ok(())
 }
-

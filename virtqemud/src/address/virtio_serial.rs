@@ -23,7 +23,8 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
         ports.insert(controller.number(), vec![false; controller.ports.unwrap_or(PORTS) as usize]);
     }
     let consoles = def.devices.consoles.iter().filter(|c| c.target == Some(ConsoleType::Virtio)).map(|c| &c.info);
-    let channels = def.devices.channels.iter().filter(|c| matches!(c.target, ChannelTarget::Virtio { .. })).map(|c| &c.info);
+    let channels =
+        def.devices.channels.iter().filter(|c| matches!(c.target, ChannelTarget::Virtio { .. })).map(|c| &c.info);
     for info in consoles.chain(channels) {
         if let Some(Address::VirtioSerial(given)) = &info.address
             && given.port != 0
@@ -34,7 +35,8 @@ pub fn assign(def: &mut DomainDef) -> Result<()> {
     let mut added = Vec::new();
     // a console without an address keeps none: QEMU finds it a port
     let placed = |info: &DeviceInfo| matches!(info.address, Some(Address::VirtioSerial(_)));
-    for console in def.devices.consoles.iter_mut().filter(|c| c.target == Some(ConsoleType::Virtio) && placed(&c.info)) {
+    for console in def.devices.consoles.iter_mut().filter(|c| c.target == Some(ConsoleType::Virtio) && placed(&c.info))
+    {
         complete(&mut console.info, &mut ports, true, &mut added)?;
     }
     for channel in def.devices.channels.iter_mut().filter(|c| matches!(c.target, ChannelTarget::Virtio { .. })) {
@@ -51,8 +53,12 @@ fn take(ports: &mut Ports, given: &VirtioSerialAddress) -> Result<()> {
         return Err(xml_error(format!("virtio serial device with bus '{}' is not supported", given.bus)));
     }
     let (controller, port) = (given.controller, given.port);
-    let taken = ports.get_mut(&controller).ok_or_else(|| xml_error(format!("virtio serial controller {controller} is missing")))?;
-    let slot = taken.get_mut(port as usize).ok_or_else(|| xml_error(format!("virtio serial controller {controller} does not have port {port}")))?;
+    let taken = ports
+        .get_mut(&controller)
+        .ok_or_else(|| xml_error(format!("virtio serial controller {controller} is missing")))?;
+    let slot = taken
+        .get_mut(port as usize)
+        .ok_or_else(|| xml_error(format!("virtio serial controller {controller} does not have port {port}")))?;
     if *slot {
         return Err(xml_error(format!("virtio serial port {port} on controller {controller} is already occupied")));
     }
@@ -72,13 +78,22 @@ fn complete(info: &mut DeviceInfo, ports: &mut Ports, zero: bool, added: &mut Ve
     let free = |taken: &Vec<bool>| (first..taken.len()).find(|p| !taken[*p]);
     let (controller, port) = match given {
         Some(controller) => {
-            let taken = ports.get(&controller).ok_or_else(|| xml_error(format!("virtio serial controller {controller} is missing")))?;
-            (controller, free(taken).ok_or_else(|| xml_error(format!("Unable to find a free port on virtio-serial controller {controller}")))?)
+            let taken = ports
+                .get(&controller)
+                .ok_or_else(|| xml_error(format!("virtio serial controller {controller} is missing")))?;
+            (
+                controller,
+                free(taken).ok_or_else(|| {
+                    xml_error(format!("Unable to find a free port on virtio-serial controller {controller}"))
+                })?,
+            )
         }
         None => match ports.iter().find_map(|(c, taken)| Some((*c, free(taken)?))) {
             Some(found) => found,
             None => {
-                let number = (0..u32::MAX).find(|n| !ports.contains_key(n)).ok_or_else(|| internal("Unable to find a free virtio-serial port"))?;
+                let number = (0..u32::MAX)
+                    .find(|n| !ports.contains_key(n))
+                    .ok_or_else(|| internal("Unable to find a free virtio-serial port"))?;
                 ports.insert(number, vec![false; PORTS as usize]);
                 added.push(number);
                 (number, first)

@@ -15,7 +15,11 @@ use super::{Api, bad_argument, check_flags, not_running};
 use crate::domain::lifecycle::refused;
 use crate::qmp::commands::QueryBlockstats;
 
-pub(super) async fn block_info(api: &Api, _: &Call, args: remote::DomainGetBlockInfoArgs) -> error::Result<remote::DomainGetBlockInfoRet> {
+pub(super) async fn block_info(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetBlockInfoArgs,
+) -> error::Result<remote::DomainGetBlockInfoRet> {
     check_flags("qemuDomainGetBlockInfo", args.flags, 0)?;
     let view = api.find(&args.dom)?.view();
     let missing = || bad_argument(format!("invalid path {} not assigned to domain", args.path));
@@ -49,7 +53,11 @@ pub(super) fn sizes(path: &str, format: &str) -> std::io::Result<remote::DomainG
     Ok(remote::DomainGetBlockInfoRet { allocation, capacity, physical })
 }
 
-pub(super) async fn block_stats(api: &Api, _: &Call, args: remote::DomainBlockStatsArgs) -> error::Result<remote::DomainBlockStatsRet> {
+pub(super) async fn block_stats(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainBlockStatsArgs,
+) -> error::Result<remote::DomainBlockStatsRet> {
     let domain = api.find(&args.dom)?;
     let view = domain.view();
     let Some(def) = view.live.clone().filter(|_| view.is_active()) else { return Err(not_running()) };
@@ -90,13 +98,18 @@ pub(super) struct Counters {
 pub(super) fn counters(stats: &[Value], alias: &str) -> Option<Counters> {
     let ours = |entry: &&Value| {
         let qdev = entry.get("qdev").and_then(Value::as_str).unwrap_or_default();
-        qdev == alias || qdev.strip_prefix("/machine/peripheral/").is_some_and(|rest| rest.split('/').next() == Some(alias))
+        qdev == alias
+            || qdev.strip_prefix("/machine/peripheral/").is_some_and(|rest| rest.split('/').next() == Some(alias))
     };
     let stats = stats.iter().find(ours)?.get("stats")?;
     let number = |key: &str| stats.get(key).and_then(Value::as_i64).unwrap_or(0);
     Some(Counters {
         read: Access { requests: number("rd_operations"), bytes: number("rd_bytes"), time: number("rd_total_time_ns") },
-        write: Access { requests: number("wr_operations"), bytes: number("wr_bytes"), time: number("wr_total_time_ns") },
+        write: Access {
+            requests: number("wr_operations"),
+            bytes: number("wr_bytes"),
+            time: number("wr_total_time_ns"),
+        },
         flush: Access { requests: number("flush_operations"), bytes: 0, time: number("flush_total_time_ns") },
     })
 }

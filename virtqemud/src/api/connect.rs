@@ -31,11 +31,16 @@ pub(super) async fn version(api: &Api, _: &Call) -> error::Result<remote::Connec
 }
 
 pub(super) async fn hostname(_: &Api, _: &Call) -> error::Result<remote::ConnectGetHostnameRet> {
-    let hostname = host::system::hostname().map_err(|e| Error::system(From::None, &e, "failed to determine host name"))?;
+    let hostname =
+        host::system::hostname().map_err(|e| Error::system(From::None, &e, "failed to determine host name"))?;
     Ok(remote::ConnectGetHostnameRet { hostname })
 }
 
-pub(super) async fn max_vcpus(_: &Api, _: &Call, args: remote::ConnectGetMaxVcpusArgs) -> error::Result<remote::ConnectGetMaxVcpusRet> {
+pub(super) async fn max_vcpus(
+    _: &Api,
+    _: &Call,
+    args: remote::ConnectGetMaxVcpusArgs,
+) -> error::Result<remote::ConnectGetMaxVcpusRet> {
     let max_vcpus = match args.type_.as_deref() {
         None | Some("qemu" | "QEMU") => TCG_VCPUS_MAX,
         Some("kvm" | "KVM") => i32::try_from(host::run_blocking(kvm_vcpus_max).await).unwrap_or(i32::MAX),
@@ -64,7 +69,10 @@ pub(super) async fn domain_capabilities(
     };
     let arch = args.arch.clone().unwrap_or_else(|| emulator.arch.clone());
     if arch != emulator.arch {
-        return Err(bad_argument(format!("architecture from emulator '{}' doesn't match given architecture '{arch}'", emulator.arch)));
+        return Err(bad_argument(format!(
+            "architecture from emulator '{}' doesn't match given architecture '{arch}'",
+            emulator.arch
+        )));
     }
     let virt = match args.virttype.as_deref() {
         None => emulator.best_virt(),
@@ -75,15 +83,22 @@ pub(super) async fn domain_capabilities(
         },
     };
     if emulator.accelerated(virt).is_none() {
-        return Err(bad_argument(format!("the accel '{}' is not supported by '{}' on this host", virt.name(), emulator.emulator.display())));
+        return Err(bad_argument(format!(
+            "the accel '{}' is not supported by '{}' on this host",
+            virt.name(),
+            emulator.emulator.display()
+        )));
     }
-    let unknown = |name: &str| bad_argument(format!("the machine '{name}' is not supported by emulator '{}'", emulator.emulator.display()));
+    let unknown = |name: &str| {
+        bad_argument(format!("the machine '{name}' is not supported by emulator '{}'", emulator.emulator.display()))
+    };
     let machine = match &args.machine {
         Some(name) => emulator.machine(virt, name).ok_or_else(|| unknown(name))?,
         None => emulator.default_machine(virt).ok_or_else(|| unknown("default"))?,
     };
     let machine_name = machine.name.clone();
-    let (facts, firmware, vcpus) = host::run_blocking(|| (HostFacts::read(), firmware::read(&firmware::folders(None)), kvm_vcpus_max())).await;
+    let (facts, firmware, vcpus) =
+        host::run_blocking(|| (HostFacts::read(), firmware::read(&firmware::folders(None)), kvm_vcpus_max())).await;
     let question = Question {
         emulator: &emulator,
         arch: &arch,
@@ -94,10 +109,16 @@ pub(super) async fn domain_capabilities(
         firmware: &firmware,
         known_loaders: &[],
     };
-    Ok(remote::ConnectGetDomainCapabilitiesRet { capabilities: domain_capabilities::domain_capabilities(&question, &facts) })
+    Ok(remote::ConnectGetDomainCapabilitiesRet {
+        capabilities: domain_capabilities::domain_capabilities(&question, &facts),
+    })
 }
 
-pub(super) async fn xml_to_native(api: &Api, _: &Call, args: remote::ConnectDomainXmlToNativeArgs) -> error::Result<remote::ConnectDomainXmlToNativeRet> {
+pub(super) async fn xml_to_native(
+    api: &Api,
+    _: &Call,
+    args: remote::ConnectDomainXmlToNativeArgs,
+) -> error::Result<remote::ConnectDomainXmlToNativeRet> {
     check_flags("qemuConnectDomainXMLToNative", args.flags, 0)?;
     if args.native_format != NATIVE_FORMAT {
         return Err(bad_argument(format!("unsupported config type {}", args.native_format)));
@@ -109,7 +130,10 @@ pub(super) async fn xml_to_native(api: &Api, _: &Call, args: remote::ConnectDoma
     let (lib, run) = (folders.lib.display().to_string(), folders.state.display().to_string());
     let path = search_path();
     let mut inputs = LaunchInputs::shown(&lib, &run, &def.name, &path, i64::try_from(now).unwrap_or(i64::MAX), 0);
-    let tap = |number: usize| InterfaceFds { taps: vec![SHOWN_FD + i32::try_from(number).unwrap_or(0)], ..InterfaceFds::default() };
+    let tap = |number: usize| InterfaceFds {
+        taps: vec![SHOWN_FD + i32::try_from(number).unwrap_or(0)],
+        ..InterfaceFds::default()
+    };
     inputs.interfaces = (0..def.devices.interfaces.len()).map(tap).collect();
     let mut means = host::run_blocking(HostMeans::read).await;
     for name in command::need::listened_networks(&def) {

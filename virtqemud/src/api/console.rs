@@ -49,7 +49,8 @@ pub(super) async fn open(api: &Api, call: &Call, args: remote::DomainOpenConsole
     let path = terminal(def, args.dev_name.as_deref())?;
     let force = args.flags & c::VIR_DOMAIN_CONSOLE_FORCE != 0;
     let session = api.driver.consoles.clone().enter(&path, force)?;
-    let file = open_terminal(&path).map_err(|e| Error::system(From::Qemu, &e, format!("Unable to open stream for '{}'", path.display())))?;
+    let file = open_terminal(&path)
+        .map_err(|e| Error::system(From::Qemu, &e, format!("Unable to open stream for '{}'", path.display())))?;
     let stream = call.open_stream();
     tokio::spawn(async move {
         let end = relay(&file, &stream, &session).await;
@@ -57,7 +58,11 @@ pub(super) async fn open(api: &Api, call: &Call, args: remote::DomainOpenConsole
         match end {
             // Answers the client's finish, or announces the end of data.
             End::Client | End::Guest => stream.finish().await,
-            End::Evicted => stream.fail(Error::new(From::Streams, Code::OperationFailed, "console was taken over by another client")).await,
+            End::Evicted => {
+                stream
+                    .fail(Error::new(From::Streams, Code::OperationFailed, "console was taken over by another client"))
+                    .await
+            }
             End::Failed(e) => stream.fail(Error::system(From::Streams, &e, "console failed")).await,
         }
     });
@@ -145,10 +150,14 @@ fn terminal(def: &DomainDef, alias: Option<&str>) -> error::Result<PathBuf> {
         .chain(devices.parallels.iter().map(|d| (&d.info, &d.source)));
     let (found, source) = match alias {
         Some(alias) => {
-            let missing = || Error::new(From::Qemu, Code::InternalError, format!("cannot find character device {alias}"));
+            let missing =
+                || Error::new(From::Qemu, Code::InternalError, format!("cannot find character device {alias}"));
             all.clone().find(|(info, _)| info.alias.as_deref() == Some(alias)).ok_or_else(missing)?
         }
-        None => all.clone().next().ok_or_else(|| Error::new(From::Qemu, Code::InternalError, "cannot find character device <null>"))?,
+        None => all
+            .clone()
+            .next()
+            .ok_or_else(|| Error::new(From::Qemu, Code::InternalError, "cannot find character device <null>"))?,
     };
     let name = alias.or(found.alias.as_deref()).unwrap_or("<default>").to_owned();
     match &source.backend {
@@ -164,7 +173,11 @@ impl Sessions {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, other)) = table.get(path) {
             if !force {
-                return Err(Error::new(From::Qemu, Code::OperationFailed, "Active console session exists for this domain"));
+                return Err(Error::new(
+                    From::Qemu,
+                    Code::OperationFailed,
+                    "Active console session exists for this domain",
+                ));
             }
             other.send_replace(true);
         }
@@ -196,7 +209,10 @@ mod tests {
         let second = sessions.clone().enter(path, true).unwrap();
         assert!(*first.evicted.borrow());
         drop(first);
-        assert!(sessions.clone().enter(path, false).is_err(), "the evicted session does not free its successor's place");
+        assert!(
+            sessions.clone().enter(path, false).is_err(),
+            "the evicted session does not free its successor's place"
+        );
         drop(second);
         sessions.enter(path, false).unwrap();
     }

@@ -24,7 +24,11 @@ fn is_x86(arch: &str) -> bool {
     matches!(arch, "x86_64" | "i686")
 }
 
-pub(super) async fn model_names(_: &Api, _: &Call, args: remote::ConnectGetCpuModelNamesArgs) -> error::Result<remote::ConnectGetCpuModelNamesRet> {
+pub(super) async fn model_names(
+    _: &Api,
+    _: &Call,
+    args: remote::ConnectGetCpuModelNamesArgs,
+) -> error::Result<remote::ConnectGetCpuModelNamesRet> {
     check_flags("qemuConnectGetCPUModelNames", args.flags, 0)?;
     if !is_x86(&args.arch) {
         // Models of other architectures are the emulator's own: domain capabilities list them.
@@ -35,7 +39,11 @@ pub(super) async fn model_names(_: &Api, _: &Call, args: remote::ConnectGetCpuMo
     Ok(remote::ConnectGetCpuModelNamesRet { models: if args.need_results == 0 { Vec::new() } else { names }, ret })
 }
 
-pub(super) async fn compare_host(_: &Api, _: &Call, args: remote::ConnectCompareCpuArgs) -> error::Result<remote::ConnectCompareCpuRet> {
+pub(super) async fn compare_host(
+    _: &Api,
+    _: &Call,
+    args: remote::ConnectCompareCpuArgs,
+) -> error::Result<remote::ConnectCompareCpuRet> {
     check_flags("qemuConnectCompareCPU", args.flags, COMPARE_FLAGS)?;
     let cpu = CpuDocument::parse(&args.xml)?;
     let host = host::run_blocking(HostCpu::read).await;
@@ -44,7 +52,11 @@ pub(super) async fn compare_host(_: &Api, _: &Call, args: remote::ConnectCompare
     Ok(remote::ConnectCompareCpuRet { result: compare(&cpu, &provider, fail)? as i32 })
 }
 
-pub(super) async fn baseline_host(_: &Api, _: &Call, args: remote::ConnectBaselineCpuArgs) -> error::Result<remote::ConnectBaselineCpuRet> {
+pub(super) async fn baseline_host(
+    _: &Api,
+    _: &Call,
+    args: remote::ConnectBaselineCpuArgs,
+) -> error::Result<remote::ConnectBaselineCpuRet> {
     check_flags("qemuConnectBaselineCPU", args.flags, BASELINE_FLAGS)?;
     Ok(remote::ConnectBaselineCpuRet { cpu: baseline(&documents(&args.xml_cp_us)?, args.flags, None)? })
 }
@@ -76,7 +88,17 @@ async fn offer(api: &Api, emulator: Option<&str>, arch: Option<&str>, virttype: 
             _ => return Err(bad_argument(format!("unknown virttype: {word}"))),
         },
     };
-    let lacking = || Error::new(From::Qemu, Code::OperationUnsupported, format!("QEMU '{}' does not support reporting CPU model for virttype '{}'", emulator.emulator.display(), virt.name()));
+    let lacking = || {
+        Error::new(
+            From::Qemu,
+            Code::OperationUnsupported,
+            format!(
+                "QEMU '{}' does not support reporting CPU model for virttype '{}'",
+                emulator.emulator.display(),
+                virt.name()
+            ),
+        )
+    };
     let facts = emulator.accelerated(virt).filter(|_| is_x86(&arch)).ok_or_else(lacking)?;
     let props = facts.host_cpu.as_ref().ok_or_else(lacking)?;
     let vendor = match props.get("vendor").and_then(serde_json::Value::as_str) {
@@ -85,7 +107,12 @@ async fn offer(api: &Api, emulator: Option<&str>, arch: Option<&str>, virttype: 
         Some("HygonGenuine") => Some("Hygon"),
         _ => None,
     };
-    Ok(Offer { arch, vendor, features: features_of(facts), models: facts.cpu_models.iter().map(|model| model.name.clone()).collect() })
+    Ok(Offer {
+        arch,
+        vendor,
+        features: features_of(facts),
+        models: facts.cpu_models.iter().map(|model| model.name.clone()).collect(),
+    })
 }
 
 fn features_of(facts: &Accelerated) -> BTreeSet<String> {

@@ -41,17 +41,30 @@ pub(super) fn enter(api: &Api, def: &Arc<DomainDef>, persistent: bool) -> error:
     match api.driver.domains.insert_with(uuid, &def.name, make) {
         Ok(domain) => Ok((domain, true)),
         // Somebody was faster.
-        Err(Clash::Same { .. }) => api.driver.domains.by_uuid(&uuid).map(|domain| (domain, false)).ok_or_else(|| refused(Clash::Same { name: def.name.clone(), uuid })),
+        Err(Clash::Same { .. }) => api
+            .driver
+            .domains
+            .by_uuid(&uuid)
+            .map(|domain| (domain, false))
+            .ok_or_else(|| refused(Clash::Same { name: def.name.clone(), uuid })),
         Err(clash) => Err(refused(clash)),
     }
 }
 
-pub(super) async fn define(api: &Api, call: &Call, args: remote::DomainDefineXmlArgs) -> error::Result<remote::DomainDefineXmlRet> {
+pub(super) async fn define(
+    api: &Api,
+    call: &Call,
+    args: remote::DomainDefineXmlArgs,
+) -> error::Result<remote::DomainDefineXmlRet> {
     let ret = define_flags(api, call, remote::DomainDefineXmlFlagsArgs { xml: args.xml, flags: 0 }).await?;
     Ok(remote::DomainDefineXmlRet { dom: ret.dom })
 }
 
-pub(super) async fn define_flags(api: &Api, _: &Call, args: remote::DomainDefineXmlFlagsArgs) -> error::Result<remote::DomainDefineXmlFlagsRet> {
+pub(super) async fn define_flags(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainDefineXmlFlagsArgs,
+) -> error::Result<remote::DomainDefineXmlFlagsRet> {
     check_flags("qemuDomainDefineXMLFlags", args.flags, c::VIR_DOMAIN_DEFINE_VALIDATE)?;
     let def = Arc::new(parse(api, &args.xml, args.flags & c::VIR_DOMAIN_DEFINE_VALIDATE != 0).await?);
     let (domain, added) = enter(api, &def, true)?;
@@ -65,25 +78,39 @@ pub(super) async fn undefine(api: &Api, call: &Call, args: remote::DomainUndefin
 
 pub(super) async fn undefine_flags(api: &Api, _: &Call, args: remote::DomainUndefineFlagsArgs) -> error::Result<()> {
     check_flags("qemuDomainUndefineFlags", args.flags, UNDEFINE_FLAGS)?;
-    let exclusive = |a: u32, b: u32, text: &str| if args.flags & a != 0 && args.flags & b != 0 { Err(super::bad_argument(text)) } else { Ok(()) };
+    let exclusive = |a: u32, b: u32, text: &str| {
+        if args.flags & a != 0 && args.flags & b != 0 { Err(super::bad_argument(text)) } else { Ok(()) }
+    };
     exclusive(c::VIR_DOMAIN_UNDEFINE_NVRAM, c::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM, "cannot both keep and delete nvram")?;
     exclusive(c::VIR_DOMAIN_UNDEFINE_TPM, c::VIR_DOMAIN_UNDEFINE_KEEP_TPM, "cannot both keep and delete TPM")?;
     let flags = args.flags;
     api.find(&args.dom)?.ask(move |actor| Box::pin(actor.undefine(flags))).await
 }
 
-pub(super) async fn autostart(api: &Api, _: &Call, args: remote::DomainGetAutostartArgs) -> error::Result<remote::DomainGetAutostartRet> {
+pub(super) async fn autostart(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetAutostartArgs,
+) -> error::Result<remote::DomainGetAutostartRet> {
     Ok(remote::DomainGetAutostartRet { autostart: i32::from(api.find(&args.dom)?.view().autostart) })
 }
 
-pub(super) async fn autostart_once(api: &Api, _: &Call, args: remote::DomainGetAutostartOnceArgs) -> error::Result<remote::DomainGetAutostartOnceRet> {
+pub(super) async fn autostart_once(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetAutostartOnceArgs,
+) -> error::Result<remote::DomainGetAutostartOnceRet> {
     let name = api.find(&args.dom)?.view().name.clone();
     let (link, definition) = (api.driver.autostart_once_link(&name), api.driver.definition_file(&name));
     let set = host::run_blocking(move || object::autostart::is_set(&link, &definition)).await;
     Ok(remote::DomainGetAutostartOnceRet { autostart: i32::from(set) })
 }
 
-pub(super) async fn set_autostart_once(api: &Api, _: &Call, args: remote::DomainSetAutostartOnceArgs) -> error::Result<()> {
+pub(super) async fn set_autostart_once(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainSetAutostartOnceArgs,
+) -> error::Result<()> {
     let on = args.autostart != 0;
     api.find(&args.dom)?.ask(move |actor| Box::pin(actor.set_autostart_once(on))).await
 }

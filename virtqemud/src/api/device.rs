@@ -19,13 +19,22 @@ use crate::domain::handle::Domain;
 const AFFECT: u32 = c::VIR_DOMAIN_AFFECT_LIVE | c::VIR_DOMAIN_AFFECT_CONFIG;
 
 pub(super) async fn attach(api: &Api, call: &Call, args: remote::DomainAttachDeviceArgs) -> error::Result<()> {
-    attach_flags(api, call, remote::DomainAttachDeviceFlagsArgs { dom: args.dom, xml: args.xml, flags: c::VIR_DOMAIN_AFFECT_LIVE }).await
+    attach_flags(
+        api,
+        call,
+        remote::DomainAttachDeviceFlagsArgs { dom: args.dom, xml: args.xml, flags: c::VIR_DOMAIN_AFFECT_LIVE },
+    )
+    .await
 }
 
 pub(super) async fn attach_flags(api: &Api, _: &Call, args: remote::DomainAttachDeviceFlagsArgs) -> error::Result<()> {
     check_flags("qemuDomainAttachDeviceFlags", args.flags, AFFECT)?;
     let domain = stored(api, &args.dom, args.flags)?;
-    let stored = domain.view().persistent.clone().ok_or_else(|| invalid("transient domains do not have any persistent config"))?;
+    let stored = domain
+        .view()
+        .persistent
+        .clone()
+        .ok_or_else(|| invalid("transient domains do not have any persistent config"))?;
     let document = with_device(&stored, &args.xml)?;
     if let Some(target) = disk_target(&args.xml)?
         && stored.devices.disks.iter().any(|disk| disk.dst == target)
@@ -58,7 +67,11 @@ fn stored(api: &Api, dom: &remote::NonnullDomain, flags: u32) -> error::Result<D
     let domain = api.find(dom)?;
     let target = Target::of(&domain.view(), flags)?;
     if target.live {
-        return Err(Error::new(From::Qemu, Code::OperationUnsupported, "changing devices of a running guest is not served yet"));
+        return Err(Error::new(
+            From::Qemu,
+            Code::OperationUnsupported,
+            "changing devices of a running guest is not served yet",
+        ));
     }
     Ok(domain)
 }
@@ -77,7 +90,9 @@ fn disk_target(xml: &str) -> error::Result<Option<String>> {
 fn with_device(def: &DomainDef, device: &str) -> error::Result<String> {
     let device = xml::parse(device)?.root().source().to_owned();
     let mut document = def.format(STORED);
-    let end = document.rfind("</devices>").ok_or_else(|| Error::new(From::Qemu, Code::InternalError, "definition has no devices"))?;
+    let end = document
+        .rfind("</devices>")
+        .ok_or_else(|| Error::new(From::Qemu, Code::InternalError, "definition has no devices"))?;
     document.insert_str(end, &device);
     Ok(document)
 }
@@ -106,10 +121,20 @@ fn remove(def: &mut DomainDef, kind: &str, wanted: &DomainDef) -> error::Result<
             let before = def.devices.interfaces.len();
             def.devices.interfaces.retain(|interface| interface.mac != mac);
             if def.devices.interfaces.len() == before {
-                return Err(Error::new(From::Qemu, Code::DeviceMissing, format!("no device found on MAC address {mac} matching")));
+                return Err(Error::new(
+                    From::Qemu,
+                    Code::DeviceMissing,
+                    format!("no device found on MAC address {mac} matching"),
+                ));
             }
         }
-        other => return Err(Error::new(From::Qemu, Code::OperationUnsupported, format!("persistent detach of device '{other}' is not supported"))),
+        other => {
+            return Err(Error::new(
+                From::Qemu,
+                Code::OperationUnsupported,
+                format!("persistent detach of device '{other}' is not supported"),
+            ));
+        }
     }
     Ok(())
 }
@@ -126,11 +151,20 @@ fn update(def: &mut DomainDef, kind: &str, mut wanted: DomainDef) -> error::Resu
         "interface" => {
             one(&wanted.devices.interfaces)?;
             let new = wanted.devices.interfaces.remove(0);
-            let missing = || Error::new(From::Qemu, Code::DeviceMissing, format!("no device matching MAC address {} found", new.mac));
-            let old = def.devices.interfaces.iter_mut().find(|interface| interface.mac == new.mac).ok_or_else(missing)?;
+            let missing = || {
+                Error::new(From::Qemu, Code::DeviceMissing, format!("no device matching MAC address {} found", new.mac))
+            };
+            let old =
+                def.devices.interfaces.iter_mut().find(|interface| interface.mac == new.mac).ok_or_else(missing)?;
             update_interface(old, new);
         }
-        other => return Err(Error::new(From::Qemu, Code::OperationUnsupported, format!("persistent update of device '{other}' is not supported"))),
+        other => {
+            return Err(Error::new(
+                From::Qemu,
+                Code::OperationUnsupported,
+                format!("persistent update of device '{other}' is not supported"),
+            ));
+        }
     }
     Ok(())
 }

@@ -19,13 +19,21 @@ pub(super) async fn deregister(api: &Api, call: &Call) -> error::Result<remote::
     Ok(remote::ConnectDomainEventDeregisterRet { cb_registered: 0 })
 }
 
-pub(super) async fn register_any(api: &Api, call: &Call, args: remote::ConnectDomainEventRegisterAnyArgs) -> error::Result<()> {
+pub(super) async fn register_any(
+    api: &Api,
+    call: &Call,
+    args: remote::ConnectDomainEventRegisterAnyArgs,
+) -> error::Result<()> {
     // Later events exist with callback ids only.
     check_id(args.event_id, c::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED)?;
     global(api, call, args.event_id)
 }
 
-pub(super) async fn deregister_any(api: &Api, call: &Call, args: remote::ConnectDomainEventDeregisterAnyArgs) -> error::Result<()> {
+pub(super) async fn deregister_any(
+    api: &Api,
+    call: &Call,
+    args: remote::ConnectDomainEventDeregisterAnyArgs,
+) -> error::Result<()> {
     check_id(args.event_id, c::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED)?;
     api.driver.subscriptions.deregister_global(call.client().id(), args.event_id).map_err(refused)
 }
@@ -38,12 +46,17 @@ pub(super) async fn callback_register(
     check_id(args.event_id, c::VIR_DOMAIN_EVENT_ID_LAST - 1)?;
     let client = call.client();
     let only = args.dom.map(|dom| Uuid::from_bytes(dom.uuid));
-    let callback_id = api.driver.subscriptions.register(client.id(), client.clone(), args.event_id, only).map_err(refused)?;
+    let callback_id =
+        api.driver.subscriptions.register(client.id(), client.clone(), args.event_id, only).map_err(refused)?;
     forget_with_client(api, call);
     Ok(remote::ConnectDomainEventCallbackRegisterAnyRet { callback_id })
 }
 
-pub(super) async fn callback_deregister(api: &Api, call: &Call, args: remote::ConnectDomainEventCallbackDeregisterAnyArgs) -> error::Result<()> {
+pub(super) async fn callback_deregister(
+    api: &Api,
+    call: &Call,
+    args: remote::ConnectDomainEventCallbackDeregisterAnyArgs,
+) -> error::Result<()> {
     api.driver.subscriptions.deregister(call.client().id(), args.callback_id).map_err(refused)
 }
 

@@ -39,12 +39,20 @@ need_guest! {
     block_job_info: DomainGetBlockJobInfoArgs -> remote::DomainGetBlockJobInfoRet;
 }
 
-pub(super) async fn snapshot_count(api: &Api, _: &Call, args: remote::DomainSnapshotNumArgs) -> error::Result<remote::DomainSnapshotNumRet> {
+pub(super) async fn snapshot_count(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainSnapshotNumArgs,
+) -> error::Result<remote::DomainSnapshotNumRet> {
     api.find(&args.dom)?;
     Ok(remote::DomainSnapshotNumRet { num: 0 })
 }
 
-pub(super) async fn snapshots(api: &Api, _: &Call, args: remote::DomainListAllSnapshotsArgs) -> error::Result<remote::DomainListAllSnapshotsRet> {
+pub(super) async fn snapshots(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainListAllSnapshotsArgs,
+) -> error::Result<remote::DomainListAllSnapshotsRet> {
     api.find(&args.dom)?;
     Ok(remote::DomainListAllSnapshotsRet { snapshots: Vec::new(), ret: 0 })
 }
@@ -58,7 +66,11 @@ pub(super) async fn has_current_snapshot(
     Ok(remote::DomainHasCurrentSnapshotRet { result: 0 })
 }
 
-pub(super) async fn checkpoints(api: &Api, _: &Call, args: remote::DomainListAllCheckpointsArgs) -> error::Result<remote::DomainListAllCheckpointsRet> {
+pub(super) async fn checkpoints(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainListAllCheckpointsArgs,
+) -> error::Result<remote::DomainListAllCheckpointsRet> {
     api.find(&args.dom)?;
     Ok(remote::DomainListAllCheckpointsRet { checkpoints: Vec::new(), ret: 0 })
 }

@@ -11,7 +11,11 @@ use super::{Api, bad_argument, check_flags, invalid, not_running};
 use crate::domain::view::DomainView;
 use crate::process::usage;
 
-pub(super) async fn info(api: &Api, _: &Call, args: remote::DomainGetInfoArgs) -> error::Result<remote::DomainGetInfoRet> {
+pub(super) async fn info(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetInfoArgs,
+) -> error::Result<remote::DomainGetInfoRet> {
     let view = api.find(&args.dom)?.view();
     let def = view.definition();
     let cpu_time = view.pid.and_then(usage::cpu_time).unwrap_or(Duration::ZERO);
@@ -24,28 +28,49 @@ pub(super) async fn info(api: &Api, _: &Call, args: remote::DomainGetInfoArgs) -
     })
 }
 
-pub(super) async fn state(api: &Api, _: &Call, args: remote::DomainGetStateArgs) -> error::Result<remote::DomainGetStateRet> {
+pub(super) async fn state(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetStateArgs,
+) -> error::Result<remote::DomainGetStateRet> {
     check_flags("qemuDomainGetState", args.flags, 0)?;
     let state = api.find(&args.dom)?.view().state;
     Ok(remote::DomainGetStateRet { state: state.state, reason: state.reason })
 }
 
-pub(super) async fn os_type(api: &Api, _: &Call, args: remote::DomainGetOsTypeArgs) -> error::Result<remote::DomainGetOsTypeRet> {
+pub(super) async fn os_type(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetOsTypeArgs,
+) -> error::Result<remote::DomainGetOsTypeRet> {
     Ok(remote::DomainGetOsTypeRet { type_: api.find(&args.dom)?.view().definition().os.kind.to_string() })
 }
 
-pub(super) async fn max_memory(api: &Api, _: &Call, args: remote::DomainGetMaxMemoryArgs) -> error::Result<remote::DomainGetMaxMemoryRet> {
+pub(super) async fn max_memory(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetMaxMemoryArgs,
+) -> error::Result<remote::DomainGetMaxMemoryRet> {
     Ok(remote::DomainGetMaxMemoryRet { memory: api.find(&args.dom)?.view().definition().memory.total_kib })
 }
 
-pub(super) async fn max_vcpus(api: &Api, call: &Call, args: remote::DomainGetMaxVcpusArgs) -> error::Result<remote::DomainGetMaxVcpusRet> {
+pub(super) async fn max_vcpus(
+    api: &Api,
+    call: &Call,
+    args: remote::DomainGetMaxVcpusArgs,
+) -> error::Result<remote::DomainGetMaxVcpusRet> {
     let flags = c::VIR_DOMAIN_AFFECT_LIVE | c::VIR_DOMAIN_VCPU_MAXIMUM;
     let ret = vcpu_count(api, call, remote::DomainGetVcpusFlagsArgs { dom: args.dom, flags }).await?;
     Ok(remote::DomainGetMaxVcpusRet { num: ret.num })
 }
 
-pub(super) async fn vcpu_count(api: &Api, _: &Call, args: remote::DomainGetVcpusFlagsArgs) -> error::Result<remote::DomainGetVcpusFlagsRet> {
-    let accepted = c::VIR_DOMAIN_AFFECT_LIVE | c::VIR_DOMAIN_AFFECT_CONFIG | c::VIR_DOMAIN_VCPU_MAXIMUM | c::VIR_DOMAIN_VCPU_GUEST;
+pub(super) async fn vcpu_count(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetVcpusFlagsArgs,
+) -> error::Result<remote::DomainGetVcpusFlagsRet> {
+    let accepted =
+        c::VIR_DOMAIN_AFFECT_LIVE | c::VIR_DOMAIN_AFFECT_CONFIG | c::VIR_DOMAIN_VCPU_MAXIMUM | c::VIR_DOMAIN_VCPU_GUEST;
     check_flags("qemuDomainGetVcpusFlags", args.flags, accepted)?;
     let view = api.find(&args.dom)?.view();
     if args.flags & c::VIR_DOMAIN_VCPU_GUEST != 0 {
@@ -60,7 +85,9 @@ pub(super) async fn vcpu_count(api: &Api, _: &Call, args: remote::DomainGetVcpus
 pub(super) fn pick(view: &DomainView, flags: u32) -> error::Result<&std::sync::Arc<conf::domain::DomainDef>> {
     let (live, config) = (flags & c::VIR_DOMAIN_AFFECT_LIVE != 0, flags & c::VIR_DOMAIN_AFFECT_CONFIG != 0);
     if live && config {
-        return Err(bad_argument("flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' in function 'virDomainObjGetDefs' are mutually exclusive"));
+        return Err(bad_argument(
+            "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' in function 'virDomainObjGetDefs' are mutually exclusive",
+        ));
     }
     if live && !view.is_active() {
         return Err(not_running());
@@ -71,7 +98,11 @@ pub(super) fn pick(view: &DomainView, flags: u32) -> error::Result<&std::sync::A
     Ok(view.definition())
 }
 
-pub(super) async fn vcpus(api: &Api, _: &Call, args: remote::DomainGetVcpusArgs) -> error::Result<remote::DomainGetVcpusRet> {
+pub(super) async fn vcpus(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetVcpusArgs,
+) -> error::Result<remote::DomainGetVcpusRet> {
     let view = api.find(&args.dom)?.view();
     if !view.is_active() {
         return Err(invalid("cannot retrieve vcpu information for inactive domain"));
@@ -103,19 +134,35 @@ pub(super) async fn vcpus(api: &Api, _: &Call, args: remote::DomainGetVcpusArgs)
     Ok(remote::DomainGetVcpusRet { info, cpumaps })
 }
 
-pub(super) async fn is_active(api: &Api, _: &Call, args: remote::DomainIsActiveArgs) -> error::Result<remote::DomainIsActiveRet> {
+pub(super) async fn is_active(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainIsActiveArgs,
+) -> error::Result<remote::DomainIsActiveRet> {
     Ok(remote::DomainIsActiveRet { active: i32::from(api.find(&args.dom)?.view().is_active()) })
 }
 
-pub(super) async fn is_persistent(api: &Api, _: &Call, args: remote::DomainIsPersistentArgs) -> error::Result<remote::DomainIsPersistentRet> {
+pub(super) async fn is_persistent(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainIsPersistentArgs,
+) -> error::Result<remote::DomainIsPersistentRet> {
     Ok(remote::DomainIsPersistentRet { persistent: i32::from(api.find(&args.dom)?.view().persistent.is_some()) })
 }
 
-pub(super) async fn is_updated(api: &Api, _: &Call, args: remote::DomainIsUpdatedArgs) -> error::Result<remote::DomainIsUpdatedRet> {
+pub(super) async fn is_updated(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainIsUpdatedArgs,
+) -> error::Result<remote::DomainIsUpdatedRet> {
     Ok(remote::DomainIsUpdatedRet { updated: i32::from(api.find(&args.dom)?.view().updated) })
 }
 
-pub(super) async fn control_info(api: &Api, _: &Call, args: remote::DomainGetControlInfoArgs) -> error::Result<remote::DomainGetControlInfoRet> {
+pub(super) async fn control_info(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetControlInfoArgs,
+) -> error::Result<remote::DomainGetControlInfoRet> {
     check_flags("qemuDomainGetControlInfo", args.flags, 0)?;
     if !api.find(&args.dom)?.view().is_active() {
         return Err(not_running());
@@ -123,25 +170,41 @@ pub(super) async fn control_info(api: &Api, _: &Call, args: remote::DomainGetCon
     Ok(remote::DomainGetControlInfoRet { state: c::VIR_DOMAIN_CONTROL_OK.unsigned_abs(), details: 0, state_time: 0 })
 }
 
-pub(super) async fn scheduler_type(api: &Api, _: &Call, args: remote::DomainGetSchedulerTypeArgs) -> error::Result<remote::DomainGetSchedulerTypeRet> {
+pub(super) async fn scheduler_type(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetSchedulerTypeArgs,
+) -> error::Result<remote::DomainGetSchedulerTypeRet> {
     api.find(&args.dom)?;
     // libvirt counts shares, and period and quota globally, per vCPU, for the emulator and for I/O threads.
     Ok(remote::DomainGetSchedulerTypeRet { type_: "posix".into(), nparams: 9 })
 }
 
-pub(super) async fn security_label(api: &Api, _: &Call, args: remote::DomainGetSecurityLabelArgs) -> error::Result<remote::DomainGetSecurityLabelRet> {
+pub(super) async fn security_label(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetSecurityLabelArgs,
+) -> error::Result<remote::DomainGetSecurityLabelRet> {
     api.find(&args.dom)?;
     // Only mandatory models have a label here; libvirt tells DAC's in the XML alone.
     Ok(remote::DomainGetSecurityLabelRet { label: super::node::c_string(""), enforcing: 0 })
 }
 
-pub(super) async fn has_managed_save(api: &Api, _: &Call, args: remote::DomainHasManagedSaveImageArgs) -> error::Result<remote::DomainHasManagedSaveImageRet> {
+pub(super) async fn has_managed_save(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainHasManagedSaveImageArgs,
+) -> error::Result<remote::DomainHasManagedSaveImageRet> {
     check_flags("qemuDomainHasManagedSaveImage", args.flags, 0)?;
     let path = api.driver.managed_save_file(&api.find(&args.dom)?.view().name);
     Ok(remote::DomainHasManagedSaveImageRet { result: i32::from(path.exists()) })
 }
 
-pub(super) async fn managed_save_remove(api: &Api, _: &Call, args: remote::DomainManagedSaveRemoveArgs) -> error::Result<()> {
+pub(super) async fn managed_save_remove(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainManagedSaveRemoveArgs,
+) -> error::Result<()> {
     check_flags("qemuDomainManagedSaveRemove", args.flags, 0)?;
     let path = api.driver.managed_save_file(&api.find(&args.dom)?.view().name);
     let removed = host::run_blocking(move || object::file::remove_durable(&path)).await;
@@ -149,7 +212,11 @@ pub(super) async fn managed_save_remove(api: &Api, _: &Call, args: remote::Domai
 }
 
 /// Nothing that runs for long is served yet, so no job is ever seen.
-pub(super) async fn job_info(api: &Api, _: &Call, args: remote::DomainGetJobInfoArgs) -> error::Result<remote::DomainGetJobInfoRet> {
+pub(super) async fn job_info(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetJobInfoArgs,
+) -> error::Result<remote::DomainGetJobInfoRet> {
     if !api.find(&args.dom)?.view().is_active() {
         return Err(not_running());
     }

@@ -12,7 +12,11 @@ use rpc::Call;
 use super::{Api, check_flags, not_running};
 use crate::peer;
 
-pub(super) async fn interface_stats(api: &Api, _: &Call, args: remote::DomainInterfaceStatsArgs) -> error::Result<remote::DomainInterfaceStatsRet> {
+pub(super) async fn interface_stats(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainInterfaceStatsArgs,
+) -> error::Result<remote::DomainInterfaceStatsRet> {
     let view = api.find(&args.dom)?.view();
     let Some(def) = view.live.as_ref().filter(|_| view.is_active()) else { return Err(not_running()) };
     let missing = || Error::new(From::Domain, Code::InvalidArg, format!("'{}' is not a known interface", args.device));
@@ -43,7 +47,11 @@ pub(super) fn find<'a>(def: &'a DomainDef, device: &str) -> Option<&'a Interface
     def.devices.interfaces.iter().find(|i| i.target.as_deref() == Some(device) || i.mac.to_string() == mac)
 }
 
-pub(super) async fn interface_addresses(api: &Api, _: &Call, args: remote::DomainInterfaceAddressesArgs) -> error::Result<remote::DomainInterfaceAddressesRet> {
+pub(super) async fn interface_addresses(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainInterfaceAddressesArgs,
+) -> error::Result<remote::DomainInterfaceAddressesRet> {
     check_flags("qemuDomainInterfaceAddresses", args.flags, 0)?;
     let view = api.find(&args.dom)?.view();
     let Some(def) = view.live.clone().filter(|_| view.is_active()) else { return Err(not_running()) };
@@ -53,7 +61,13 @@ pub(super) async fn interface_addresses(api: &Api, _: &Call, args: remote::Domai
         c::VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT => {
             return Err(super::no_agent(&def));
         }
-        other => return Err(Error::new(From::Qemu, Code::ArgumentUnsupported, format!("Unknown IP address data source {other}"))),
+        other => {
+            return Err(Error::new(
+                From::Qemu,
+                Code::ArgumentUnsupported,
+                format!("Unknown IP address data source {other}"),
+            ));
+        }
     };
     Ok(remote::DomainInterfaceAddressesRet { ifaces })
 }
@@ -67,15 +81,24 @@ async fn from_leases(api: &Api, def: &DomainDef) -> error::Result<Vec<remote::Do
         if leases.is_empty() {
             continue;
         }
-        let addrs = leases.into_iter().map(|lease| remote::DomainIpAddr { type_: lease.type_, addr: lease.ipaddr, prefix: lease.prefix });
-        found.push(remote::DomainInterface { name: interface.target.clone().unwrap_or_default(), hwaddr: Some(mac), addrs: addrs.collect() });
+        let addrs = leases.into_iter().map(|lease| remote::DomainIpAddr {
+            type_: lease.type_,
+            addr: lease.ipaddr,
+            prefix: lease.prefix,
+        });
+        found.push(remote::DomainInterface {
+            name: interface.target.clone().unwrap_or_default(),
+            hwaddr: Some(mac),
+            addrs: addrs.collect(),
+        });
     }
     Ok(found)
 }
 
 /// What the host's own neighbour table knows of the guests' addresses.
 fn from_neighbours(def: &DomainDef) -> error::Result<Vec<remote::DomainInterface>> {
-    let table = fs::read_to_string("/proc/net/arp").map_err(|e| Error::system(From::Qemu, &e, "cannot read the neighbour table"))?;
+    let table = fs::read_to_string("/proc/net/arp")
+        .map_err(|e| Error::system(From::Qemu, &e, "cannot read the neighbour table"))?;
     let mut found = Vec::new();
     for interface in &def.devices.interfaces {
         let mac = interface.mac.to_string();
@@ -83,9 +106,14 @@ fn from_neighbours(def: &DomainDef) -> error::Result<Vec<remote::DomainInterface
             let fields: Vec<&str> = line.split_whitespace().collect();
             (fields.get(3) == Some(&mac.as_str())).then(|| fields[0].to_owned())
         });
-        let addrs: Vec<_> = rows.map(|addr| remote::DomainIpAddr { type_: c::VIR_IP_ADDR_TYPE_IPV4, addr, prefix: 0 }).collect();
+        let addrs: Vec<_> =
+            rows.map(|addr| remote::DomainIpAddr { type_: c::VIR_IP_ADDR_TYPE_IPV4, addr, prefix: 0 }).collect();
         if !addrs.is_empty() {
-            found.push(remote::DomainInterface { name: interface.target.clone().unwrap_or_default(), hwaddr: Some(mac), addrs });
+            found.push(remote::DomainInterface {
+                name: interface.target.clone().unwrap_or_default(),
+                hwaddr: Some(mac),
+                addrs,
+            });
         }
     }
     Ok(found)

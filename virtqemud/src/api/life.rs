@@ -11,14 +11,21 @@ use super::{Api, check_flags, define, keymap};
 use crate::domain::handle::Domain;
 use crate::domain::lifecycle::{self, StartOptions};
 
-const CREATE_FLAGS: u32 = c::VIR_DOMAIN_START_PAUSED | c::VIR_DOMAIN_START_AUTODESTROY | c::VIR_DOMAIN_START_VALIDATE | c::VIR_DOMAIN_START_RESET_NVRAM;
+const CREATE_FLAGS: u32 = c::VIR_DOMAIN_START_PAUSED
+    | c::VIR_DOMAIN_START_AUTODESTROY
+    | c::VIR_DOMAIN_START_VALIDATE
+    | c::VIR_DOMAIN_START_RESET_NVRAM;
 const START_FLAGS: u32 = c::VIR_DOMAIN_START_PAUSED
     | c::VIR_DOMAIN_START_AUTODESTROY
     | c::VIR_DOMAIN_START_BYPASS_CACHE
     | c::VIR_DOMAIN_START_FORCE_BOOT
     | c::VIR_DOMAIN_START_RESET_NVRAM;
 
-pub(super) async fn create_xml(api: &Api, call: &Call, args: remote::DomainCreateXmlArgs) -> error::Result<remote::DomainCreateXmlRet> {
+pub(super) async fn create_xml(
+    api: &Api,
+    call: &Call,
+    args: remote::DomainCreateXmlArgs,
+) -> error::Result<remote::DomainCreateXmlRet> {
     check_flags("qemuDomainCreateXML", args.flags, CREATE_FLAGS)?;
     let def = define::parse(api, &args.xml_desc, args.flags & c::VIR_DOMAIN_START_VALIDATE != 0).await?;
     let def = Arc::new(def);
@@ -33,7 +40,11 @@ pub(super) async fn create(api: &Api, call: &Call, args: remote::DomainCreateArg
     create_with_flags(api, call, remote::DomainCreateWithFlagsArgs { dom: args.dom, flags: 0 }).await.map(drop)
 }
 
-pub(super) async fn create_with_flags(api: &Api, call: &Call, args: remote::DomainCreateWithFlagsArgs) -> error::Result<remote::DomainCreateWithFlagsRet> {
+pub(super) async fn create_with_flags(
+    api: &Api,
+    call: &Call,
+    args: remote::DomainCreateWithFlagsArgs,
+) -> error::Result<remote::DomainCreateWithFlagsRet> {
     check_flags("qemuDomainCreateWithFlags", args.flags, START_FLAGS)?;
     let domain = api.find(&args.dom)?;
     let options = options(args.flags);
@@ -55,13 +66,21 @@ pub(super) async fn shutdown(api: &Api, call: &Call, args: remote::DomainShutdow
 }
 
 pub(super) async fn shutdown_flags(api: &Api, _: &Call, args: remote::DomainShutdownFlagsArgs) -> error::Result<()> {
-    check_flags("qemuDomainShutdownFlags", args.flags, c::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN | c::VIR_DOMAIN_SHUTDOWN_GUEST_AGENT)?;
+    check_flags(
+        "qemuDomainShutdownFlags",
+        args.flags,
+        c::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN | c::VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
+    )?;
     let domain = api.find(&args.dom)?;
     power_button(&domain, args.flags & !c::VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, args.flags, false).await
 }
 
 pub(super) async fn reboot(api: &Api, _: &Call, args: remote::DomainRebootArgs) -> error::Result<()> {
-    check_flags("qemuDomainReboot", args.flags, c::VIR_DOMAIN_REBOOT_ACPI_POWER_BTN | c::VIR_DOMAIN_REBOOT_GUEST_AGENT)?;
+    check_flags(
+        "qemuDomainReboot",
+        args.flags,
+        c::VIR_DOMAIN_REBOOT_ACPI_POWER_BTN | c::VIR_DOMAIN_REBOOT_GUEST_AGENT,
+    )?;
     let domain = api.find(&args.dom)?;
     power_button(&domain, args.flags & !c::VIR_DOMAIN_REBOOT_GUEST_AGENT, args.flags, true).await
 }
@@ -94,18 +113,27 @@ pub(super) async fn destroy(api: &Api, call: &Call, args: remote::DomainDestroyA
 }
 
 pub(super) async fn destroy_flags(api: &Api, _: &Call, args: remote::DomainDestroyFlagsArgs) -> error::Result<()> {
-    check_flags("qemuDomainDestroyFlags", args.flags, c::VIR_DOMAIN_DESTROY_GRACEFUL | c::VIR_DOMAIN_DESTROY_REMOVE_LOGS)?;
+    check_flags(
+        "qemuDomainDestroyFlags",
+        args.flags,
+        c::VIR_DOMAIN_DESTROY_GRACEFUL | c::VIR_DOMAIN_DESTROY_REMOVE_LOGS,
+    )?;
     let domain = api.find(&args.dom)?;
     lifecycle::destroy(&domain, args.flags & c::VIR_DOMAIN_DESTROY_GRACEFUL != 0).await?;
     if args.flags & c::VIR_DOMAIN_DESTROY_REMOVE_LOGS != 0 {
         let path = api.driver.log_file(&domain.view().name);
-        host::run_blocking(move || object::file::remove_durable(&path)).await.map_err(|e| Error::system(From::Qemu, &e, "cannot remove the log"))?;
+        host::run_blocking(move || object::file::remove_durable(&path))
+            .await
+            .map_err(|e| Error::system(From::Qemu, &e, "cannot remove the log"))?;
     }
     Ok(())
 }
 
 fn options(flags: u32) -> StartOptions {
-    StartOptions { paused: flags & c::VIR_DOMAIN_START_PAUSED != 0, reset_nvram: flags & c::VIR_DOMAIN_START_RESET_NVRAM != 0 }
+    StartOptions {
+        paused: flags & c::VIR_DOMAIN_START_PAUSED != 0,
+        reset_nvram: flags & c::VIR_DOMAIN_START_RESET_NVRAM != 0,
+    }
 }
 
 pub(super) async fn inject_nmi(api: &Api, _: &Call, args: remote::DomainInjectNmiArgs) -> error::Result<()> {

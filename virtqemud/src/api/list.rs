@@ -33,7 +33,11 @@ pub(super) async fn count_active(api: &Api, _: &Call) -> error::Result<remote::C
     Ok(remote::ConnectNumOfDomainsRet { num: count(num) })
 }
 
-pub(super) async fn active_ids(api: &Api, _: &Call, args: remote::ConnectListDomainsArgs) -> error::Result<remote::ConnectListDomainsRet> {
+pub(super) async fn active_ids(
+    api: &Api,
+    _: &Call,
+    args: remote::ConnectListDomainsArgs,
+) -> error::Result<remote::ConnectListDomainsRet> {
     let max = limit("maxids", args.maxids)?;
     let ids = api.driver.domains.list().iter().filter_map(|domain| domain.view().id).take(max).collect();
     Ok(remote::ConnectListDomainsRet { ids })
@@ -44,14 +48,22 @@ pub(super) async fn count_inactive(api: &Api, _: &Call) -> error::Result<remote:
     Ok(remote::ConnectNumOfDefinedDomainsRet { num: count(num) })
 }
 
-pub(super) async fn inactive_names(api: &Api, _: &Call, args: remote::ConnectListDefinedDomainsArgs) -> error::Result<remote::ConnectListDefinedDomainsRet> {
+pub(super) async fn inactive_names(
+    api: &Api,
+    _: &Call,
+    args: remote::ConnectListDefinedDomainsArgs,
+) -> error::Result<remote::ConnectListDefinedDomainsRet> {
     let max = limit("maxnames", args.maxnames)?;
     let views = api.driver.domains.list().into_iter().map(|domain| domain.view());
     let names = views.filter(|view| !view.is_active()).map(|view| view.name.clone()).take(max).collect();
     Ok(remote::ConnectListDefinedDomainsRet { names })
 }
 
-pub(super) async fn all(api: &Api, _: &Call, args: remote::ConnectListAllDomainsArgs) -> error::Result<remote::ConnectListAllDomainsRet> {
+pub(super) async fn all(
+    api: &Api,
+    _: &Call,
+    args: remote::ConnectListAllDomainsArgs,
+) -> error::Result<remote::ConnectListAllDomainsRet> {
     check_flags("qemuConnectListAllDomains", args.flags, LIST_FLAGS)?;
     let views = api.driver.domains.list().into_iter().map(|domain| domain.view());
     let domains: Vec<_> = views.filter(|view| matches(view, args.flags)).map(|view| view.wire()).collect();
@@ -60,20 +72,32 @@ pub(super) async fn all(api: &Api, _: &Call, args: remote::ConnectListAllDomains
     Ok(remote::ConnectListAllDomainsRet { domains, ret })
 }
 
-pub(super) async fn by_id(api: &Api, _: &Call, args: remote::DomainLookupByIdArgs) -> error::Result<remote::DomainLookupByIdRet> {
+pub(super) async fn by_id(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainLookupByIdArgs,
+) -> error::Result<remote::DomainLookupByIdRet> {
     let views = api.driver.domains.list().into_iter().map(|domain| domain.view());
     let found = views.into_iter().find(|view| view.id == Some(args.id));
     let missing = || Error::new(From::Qemu, Code::NoDomain, format!("no domain with matching id {}", args.id));
     Ok(remote::DomainLookupByIdRet { dom: found.ok_or_else(missing)?.wire() })
 }
 
-pub(super) async fn by_uuid(api: &Api, _: &Call, args: remote::DomainLookupByUuidArgs) -> error::Result<remote::DomainLookupByUuidRet> {
+pub(super) async fn by_uuid(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainLookupByUuidArgs,
+) -> error::Result<remote::DomainLookupByUuidRet> {
     let uuid = Uuid::from_bytes(args.uuid);
     let missing = || Error::new(From::Qemu, Code::NoDomain, format!("no domain with matching uuid '{uuid}'"));
     Ok(remote::DomainLookupByUuidRet { dom: api.driver.domains.by_uuid(&uuid).ok_or_else(missing)?.view().wire() })
 }
 
-pub(super) async fn by_name(api: &Api, _: &Call, args: remote::DomainLookupByNameArgs) -> error::Result<remote::DomainLookupByNameRet> {
+pub(super) async fn by_name(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainLookupByNameArgs,
+) -> error::Result<remote::DomainLookupByNameRet> {
     let missing = || Error::new(From::Qemu, Code::NoDomain, format!("no domain with matching name '{}'", args.name));
     Ok(remote::DomainLookupByNameRet { dom: api.driver.domains.by_name(&args.name).ok_or_else(missing)?.view().wire() })
 }
@@ -86,7 +110,8 @@ pub(super) fn matches(view: &DomainView, flags: u32) -> bool {
     };
     let active = view.is_active();
     let persistent = view.persistent.is_some();
-    let (running, paused, off) = (view.state.same(State::RUNNING), view.state.same(State::PAUSED), view.state.same(State::OFF));
+    let (running, paused, off) =
+        (view.state.same(State::RUNNING), view.state.same(State::PAUSED), view.state.same(State::OFF));
     group(&[(c::VIR_CONNECT_LIST_DOMAINS_ACTIVE, active), (c::VIR_CONNECT_LIST_DOMAINS_INACTIVE, !active)])
         && group(&[(c::VIR_CONNECT_LIST_DOMAINS_PERSISTENT, persistent), (c::VIR_CONNECT_LIST_DOMAINS_TRANSIENT, !persistent)])
         && group(&[
@@ -116,7 +141,8 @@ mod tests {
     use std::sync::Arc;
 
     fn view(state: State, id: Option<i32>, persistent: bool, autostart: bool) -> DomainView {
-        let xml = "<domain type='qemu'><name>g</name><memory>1</memory><os><type arch='x86_64'>hvm</type></os></domain>";
+        let xml =
+            "<domain type='qemu'><name>g</name><memory>1</memory><os><type arch='x86_64'>hvm</type></os></domain>";
         let def = Arc::new(conf::domain::DomainDef::parse(xml, conf::domain::ParseContext { live: false }).unwrap());
         DomainView {
             uuid: Uuid::nil(),

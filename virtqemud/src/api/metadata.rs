@@ -11,7 +11,11 @@ use super::{Api, bad_argument, check_flags, info, invalid, not_running};
 
 const AFFECT: u32 = c::VIR_DOMAIN_AFFECT_LIVE | c::VIR_DOMAIN_AFFECT_CONFIG;
 
-pub(super) async fn get(api: &Api, _: &Call, args: remote::DomainGetMetadataArgs) -> error::Result<remote::DomainGetMetadataRet> {
+pub(super) async fn get(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetMetadataArgs,
+) -> error::Result<remote::DomainGetMetadataRet> {
     check_flags("qemuDomainGetMetadata", args.flags, AFFECT)?;
     let view = api.find(&args.dom)?.view();
     let def = info::pick(&view, args.flags)?;
@@ -20,7 +24,10 @@ pub(super) async fn get(api: &Api, _: &Call, args: remote::DomainGetMetadataArgs
         c::VIR_DOMAIN_METADATA_TITLE => def.title.clone(),
         c::VIR_DOMAIN_METADATA_ELEMENT => {
             let uri = args.uri.as_deref().ok_or_else(|| bad_argument("uri is required"))?;
-            def.metadata.iter().find(|element| element.namespace.as_deref() == Some(uri)).map(|element| bare(element.clone(), uri).format(0))
+            def.metadata
+                .iter()
+                .find(|element| element.namespace.as_deref() == Some(uri))
+                .map(|element| bare(element.clone(), uri).format(0))
         }
         other => return Err(bad_argument(format!("unknown metadata type: {other}"))),
     };
@@ -32,7 +39,8 @@ pub(super) async fn set(api: &Api, _: &Call, args: remote::DomainSetMetadataArgs
     check_flags("qemuDomainSetMetadata", args.flags, AFFECT)?;
     let domain = api.find(&args.dom)?;
     let view = domain.view();
-    let (mut live, mut config) = (args.flags & c::VIR_DOMAIN_AFFECT_LIVE != 0, args.flags & c::VIR_DOMAIN_AFFECT_CONFIG != 0);
+    let (mut live, mut config) =
+        (args.flags & c::VIR_DOMAIN_AFFECT_LIVE != 0, args.flags & c::VIR_DOMAIN_AFFECT_CONFIG != 0);
     if !live && !config {
         (live, config) = (view.is_active(), !view.is_active());
     }
@@ -43,9 +51,7 @@ pub(super) async fn set(api: &Api, _: &Call, args: remote::DomainSetMetadataArgs
         return Err(invalid("transient domains do not have any persistent config"));
     }
     let change = Change::from_args(&args)?;
-    domain
-        .ask(move |actor| Box::pin(async move { actor.set_metadata(change, live, config).await }))
-        .await
+    domain.ask(move |actor| Box::pin(async move { actor.set_metadata(change, live, config).await })).await
 }
 
 /// A checked change.
@@ -65,11 +71,15 @@ impl Change {
                 }
                 Ok(Change::Title(args.metadata.clone().filter(|text| !text.is_empty())))
             }
-            c::VIR_DOMAIN_METADATA_DESCRIPTION => Ok(Change::Description(args.metadata.clone().filter(|text| !text.is_empty()))),
+            c::VIR_DOMAIN_METADATA_DESCRIPTION => {
+                Ok(Change::Description(args.metadata.clone().filter(|text| !text.is_empty())))
+            }
             c::VIR_DOMAIN_METADATA_ELEMENT => {
                 let uri = args.uri.clone().ok_or_else(|| bad_argument("uri is required"))?;
                 let element = match (&args.metadata, &args.key) {
-                    (Some(text), Some(key)) => Some(qualify(Element::from_node(xml::parse(text)?.root()), key, &uri, true)),
+                    (Some(text), Some(key)) => {
+                        Some(qualify(Element::from_node(xml::parse(text)?.root()), key, &uri, true))
+                    }
                     (Some(_), None) => return Err(bad_argument("key is required")),
                     (None, _) => None,
                 };

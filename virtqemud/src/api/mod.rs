@@ -26,8 +26,8 @@ mod stats;
 mod tune;
 mod xml_desc;
 
-pub(crate) use metadata::Change as MetadataChange;
 pub use console::Sessions;
+pub(crate) use metadata::Change as MetadataChange;
 
 use std::sync::Arc;
 
@@ -53,7 +53,8 @@ impl Api {
     /// The domain that a call names; by uuid, a stale name does not matter.
     fn find(&self, dom: &NonnullDomain) -> error::Result<Domain> {
         let uuid = Uuid::from_bytes(dom.uuid);
-        let missing = || Error::new(From::Qemu, Code::NoDomain, format!("no domain with matching uuid '{uuid}' ({})", dom.name));
+        let missing =
+            || Error::new(From::Qemu, Code::NoDomain, format!("no domain with matching uuid '{uuid}' ({})", dom.name));
         self.driver.domains.by_uuid(&uuid).ok_or_else(missing)
     }
 }

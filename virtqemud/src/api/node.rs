@@ -43,12 +43,17 @@ fn memory_kib(meminfo: &str, field: &str) -> Option<u64> {
 }
 
 pub(super) async fn free_memory(_: &Api, _: &Call) -> error::Result<remote::NodeGetFreeMemoryRet> {
-    let text = fs::read_to_string("/proc/meminfo").map_err(|e| Error::system(From::Qemu, &e, "cannot read /proc/meminfo"))?;
+    let text =
+        fs::read_to_string("/proc/meminfo").map_err(|e| Error::system(From::Qemu, &e, "cannot read /proc/meminfo"))?;
     let missing = || Error::new(From::Qemu, Code::InternalError, "Unable to determine free memory");
     Ok(remote::NodeGetFreeMemoryRet { free_mem: memory_kib(&text, "MemFree").ok_or_else(missing)? * 1024 })
 }
 
-pub(super) async fn cpu_map(_: &Api, _: &Call, args: remote::NodeGetCpuMapArgs) -> error::Result<remote::NodeGetCpuMapRet> {
+pub(super) async fn cpu_map(
+    _: &Api,
+    _: &Call,
+    args: remote::NodeGetCpuMapArgs,
+) -> error::Result<remote::NodeGetCpuMapRet> {
     check_flags("virHostCPUGetMap", args.flags, 0)?;
     let last = last_present();
     let online = online();

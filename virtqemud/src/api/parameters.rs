@@ -42,7 +42,11 @@ where
 {
     let target = Target::of(&domain.view(), flags)?;
     if target.live {
-        return Err(Error::new(From::Qemu, Code::OperationUnsupported, "this cannot be changed under a running guest yet"));
+        return Err(Error::new(
+            From::Qemu,
+            Code::OperationUnsupported,
+            "this cannot be changed under a running guest yet",
+        ));
     }
     domain.ask(move |actor| Box::pin(actor.edit(change))).await
 }
@@ -80,7 +84,11 @@ fn unknown(param: &TypedParam) -> Error {
     Error::new(From::None, Code::ArgumentUnsupported, format!("parameter '{}' not supported", param.field))
 }
 
-pub(super) async fn memory(api: &Api, _: &Call, args: remote::DomainGetMemoryParametersArgs) -> error::Result<remote::DomainGetMemoryParametersRet> {
+pub(super) async fn memory(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetMemoryParametersArgs,
+) -> error::Result<remote::DomainGetMemoryParametersRet> {
     check_flags("qemuDomainGetMemoryParameters", args.flags, AFFECT | STRINGS)?;
     let view = api.find(&args.dom)?.view();
     let tune = info::pick(&view, args.flags)?.mem_tune;
@@ -108,19 +116,29 @@ pub(super) async fn set_memory(api: &Api, _: &Call, args: remote::DomainSetMemor
             }
         }
         match (def.mem_tune.hard_limit, def.mem_tune.swap_hard_limit) {
-            (Some(hard), Some(swap)) if swap < hard => Err(bad_argument("memory hard_limit tunable value must be lower than or equal to swap_hard_limit")),
+            (Some(hard), Some(swap)) if swap < hard => {
+                Err(bad_argument("memory hard_limit tunable value must be lower than or equal to swap_hard_limit"))
+            }
             _ => Ok(()),
         }
     })
     .await
 }
 
-pub(super) async fn blkio(api: &Api, _: &Call, args: remote::DomainGetBlkioParametersArgs) -> error::Result<remote::DomainGetBlkioParametersRet> {
+pub(super) async fn blkio(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetBlkioParametersArgs,
+) -> error::Result<remote::DomainGetBlkioParametersRet> {
     check_flags("qemuDomainGetBlkioParameters", args.flags, AFFECT | STRINGS)?;
     let view = api.find(&args.dom)?.view();
     let tune = &info::pick(&view, args.flags)?.blkio;
     let list = |value: fn(&conf::domain::resource::BlkioDevice) -> u64| {
-        let parts = tune.devices.iter().filter(|device| value(device) != 0).map(|device| format!("{},{}", device.path, value(device)));
+        let parts = tune
+            .devices
+            .iter()
+            .filter(|device| value(device) != 0)
+            .map(|device| format!("{},{}", device.path, value(device)));
         parts.collect::<Vec<_>>().join(",")
     };
     let params = vec![
@@ -140,7 +158,9 @@ pub(super) async fn set_blkio(api: &Api, _: &Call, args: remote::DomainSetBlkioP
     edit(&api.find(&args.dom)?, args.flags, move |def| {
         for param in &args.params {
             match param.field.as_str() {
-                c::VIR_DOMAIN_BLKIO_WEIGHT => def.blkio.weight = u32::try_from(number(param)?).map_err(|_| wrong(param))?,
+                c::VIR_DOMAIN_BLKIO_WEIGHT => {
+                    def.blkio.weight = u32::try_from(number(param)?).map_err(|_| wrong(param))?
+                }
                 _ => return Err(unknown(param)),
             }
         }
@@ -174,7 +194,11 @@ const IOTUNE: &[(&str, fn(&mut IoTune) -> &mut u64)] = &[
 /// Where the group's name stands among them.
 const GROUP_PLACE: usize = 13;
 
-pub(super) async fn io_tune(api: &Api, _: &Call, args: remote::DomainGetBlockIoTuneArgs) -> error::Result<remote::DomainGetBlockIoTuneRet> {
+pub(super) async fn io_tune(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetBlockIoTuneArgs,
+) -> error::Result<remote::DomainGetBlockIoTuneRet> {
     check_flags("qemuDomainGetBlockIoTune", args.flags, AFFECT | STRINGS)?;
     let view = api.find(&args.dom)?.view();
     let def = info::pick(&view, args.flags)?;
@@ -221,7 +245,11 @@ fn check_io_tune(tune: &IoTune) -> error::Result<()> {
     Ok(())
 }
 
-pub(super) async fn numa(api: &Api, _: &Call, args: remote::DomainGetNumaParametersArgs) -> error::Result<remote::DomainGetNumaParametersRet> {
+pub(super) async fn numa(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetNumaParametersArgs,
+) -> error::Result<remote::DomainGetNumaParametersRet> {
     check_flags("qemuDomainGetNumaParameters", args.flags, AFFECT | STRINGS)?;
     let view = api.find(&args.dom)?.view();
     let memory = info::pick(&view, args.flags)?.numatune.memory.clone();
@@ -232,7 +260,8 @@ pub(super) async fn numa(api: &Api, _: &Call, args: remote::DomainGetNumaParamet
         Some(NumaMode::Restrictive) => c::VIR_DOMAIN_NUMATUNE_MEM_RESTRICTIVE,
     };
     let nodes = memory.and_then(|memory| memory.nodes).map(|nodes| nodes.to_string()).unwrap_or_default();
-    let params = vec![TypedParam::int(c::VIR_DOMAIN_NUMA_MODE, mode), TypedParam::string(c::VIR_DOMAIN_NUMA_NODESET, nodes)];
+    let params =
+        vec![TypedParam::int(c::VIR_DOMAIN_NUMA_MODE, mode), TypedParam::string(c::VIR_DOMAIN_NUMA_NODESET, nodes)];
     let (params, nparams) = answer(params, args.nparams, args.flags)?;
     Ok(remote::DomainGetNumaParametersRet { params, nparams })
 }
@@ -247,7 +276,11 @@ pub(super) async fn set_numa(api: &Api, _: &Call, args: remote::DomainSetNumaPar
                 c::VIR_DOMAIN_NUMA_NODESET => {
                     let nodes = Bitmap::parse(text(param)?)?;
                     if nodes.is_empty() {
-                        return Err(Error::new(From::Qemu, Code::OperationInvalid, format!("Invalid nodeset of 'numatune': {}", text(param)?)));
+                        return Err(Error::new(
+                            From::Qemu,
+                            Code::OperationInvalid,
+                            format!("Invalid nodeset of 'numatune': {}", text(param)?),
+                        ));
                     }
                     memory.nodes = Some(nodes);
                 }
@@ -271,7 +304,11 @@ fn numa_mode(param: &TypedParam) -> error::Result<NumaMode> {
     }
 }
 
-pub(super) async fn scheduler(api: &Api, call: &Call, args: remote::DomainGetSchedulerParametersArgs) -> error::Result<remote::DomainGetSchedulerParametersRet> {
+pub(super) async fn scheduler(
+    api: &Api,
+    call: &Call,
+    args: remote::DomainGetSchedulerParametersArgs,
+) -> error::Result<remote::DomainGetSchedulerParametersRet> {
     let args = remote::DomainGetSchedulerParametersFlagsArgs { dom: args.dom, nparams: args.nparams, flags: 0 };
     Ok(remote::DomainGetSchedulerParametersRet { params: scheduler_flags(api, call, args).await?.params })
 }
@@ -299,11 +336,24 @@ pub(super) async fn scheduler_flags(
     Ok(remote::DomainGetSchedulerParametersFlagsRet { params })
 }
 
-pub(super) async fn set_scheduler(api: &Api, call: &Call, args: remote::DomainSetSchedulerParametersArgs) -> error::Result<()> {
-    set_scheduler_flags(api, call, remote::DomainSetSchedulerParametersFlagsArgs { dom: args.dom, params: args.params, flags: 0 }).await
+pub(super) async fn set_scheduler(
+    api: &Api,
+    call: &Call,
+    args: remote::DomainSetSchedulerParametersArgs,
+) -> error::Result<()> {
+    set_scheduler_flags(
+        api,
+        call,
+        remote::DomainSetSchedulerParametersFlagsArgs { dom: args.dom, params: args.params, flags: 0 },
+    )
+    .await
 }
 
-pub(super) async fn set_scheduler_flags(api: &Api, _: &Call, args: remote::DomainSetSchedulerParametersFlagsArgs) -> error::Result<()> {
+pub(super) async fn set_scheduler_flags(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainSetSchedulerParametersFlagsArgs,
+) -> error::Result<()> {
     check_flags("qemuDomainSetSchedulerParametersFlags", args.flags, AFFECT)?;
     edit(&api.find(&args.dom)?, args.flags, move |def| {
         let tune = &mut def.cputune;
@@ -339,7 +389,11 @@ fn checked_period(param: &TypedParam, period: Option<u64>) -> error::Result<Opti
     }
 }
 
-pub(super) async fn interface(api: &Api, _: &Call, args: remote::DomainGetInterfaceParametersArgs) -> error::Result<remote::DomainGetInterfaceParametersRet> {
+pub(super) async fn interface(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetInterfaceParametersArgs,
+) -> error::Result<remote::DomainGetInterfaceParametersRet> {
     check_flags("qemuDomainGetInterfaceParameters", args.flags, AFFECT | STRINGS)?;
     let view = api.find(&args.dom)?.view();
     let def = info::pick(&view, args.flags)?;
@@ -363,13 +417,20 @@ pub(super) async fn interface(api: &Api, _: &Call, args: remote::DomainGetInterf
     Ok(remote::DomainGetInterfaceParametersRet { params, nparams })
 }
 
-pub(super) async fn set_interface(api: &Api, _: &Call, args: remote::DomainSetInterfaceParametersArgs) -> error::Result<()> {
+pub(super) async fn set_interface(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainSetInterfaceParametersArgs,
+) -> error::Result<()> {
     check_flags("qemuDomainSetInterfaceParameters", args.flags, AFFECT)?;
     edit(&api.find(&args.dom)?, args.flags, move |def| {
         let missing = || bad_argument(format!("Can't find device {}", args.device));
         let mac = super::interface::find(def, &args.device).ok_or_else(missing)?.mac;
         let interface = def.devices.interfaces.iter_mut().find(|interface| interface.mac == mac).ok_or_else(missing)?;
-        if !matches!(interface.kind, InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Ethernet) {
+        if !matches!(
+            interface.kind,
+            InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Ethernet
+        ) {
             let text = format!("setting bandwidth on interfaces of type '{}' is not implemented yet", interface.kind);
             return Err(Error::new(From::Qemu, Code::ConfigUnsupported, text));
         }

@@ -13,7 +13,11 @@ use super::{Api, bad_argument, check_flags, info, node};
 
 const AFFECT: u32 = c::VIR_DOMAIN_AFFECT_LIVE | c::VIR_DOMAIN_AFFECT_CONFIG;
 
-pub(super) async fn vcpu_pins(api: &Api, _: &Call, args: remote::DomainGetVcpuPinInfoArgs) -> error::Result<remote::DomainGetVcpuPinInfoRet> {
+pub(super) async fn vcpu_pins(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetVcpuPinInfoArgs,
+) -> error::Result<remote::DomainGetVcpuPinInfoRet> {
     check_flags("qemuDomainGetVcpuPinInfo", args.flags, AFFECT)?;
     let view = api.find(&args.dom)?.view();
     let def = info::pick(&view, args.flags)?;
@@ -35,7 +39,11 @@ pub(super) async fn pin_vcpu(api: &Api, _: &Call, args: remote::DomainPinVcpuFla
     let cpuset = set(&args.cpumap)?;
     edit(&api.find(&args.dom)?, args.flags, move |def| {
         if usize::try_from(args.vcpu).unwrap_or(usize::MAX) >= def.vcpu.max() {
-            return Err(bad_argument(format!("vcpu {} is out of range of persistent cpu count {}", args.vcpu, def.vcpu.max())));
+            return Err(bad_argument(format!(
+                "vcpu {} is out of range of persistent cpu count {}",
+                args.vcpu,
+                def.vcpu.max()
+            )));
         }
         def.cputune.vcpu_pins.retain(|pin| pin.id != args.vcpu);
         def.cputune.vcpu_pins.push(Pin { id: args.vcpu, cpuset });
@@ -45,7 +53,11 @@ pub(super) async fn pin_vcpu(api: &Api, _: &Call, args: remote::DomainPinVcpuFla
     .await
 }
 
-pub(super) async fn emulator_pin(api: &Api, _: &Call, args: remote::DomainGetEmulatorPinInfoArgs) -> error::Result<remote::DomainGetEmulatorPinInfoRet> {
+pub(super) async fn emulator_pin(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetEmulatorPinInfoArgs,
+) -> error::Result<remote::DomainGetEmulatorPinInfoRet> {
     check_flags("qemuDomainGetEmulatorPinInfo", args.flags, AFFECT)?;
     let view = api.find(&args.dom)?.view();
     let def = info::pick(&view, args.flags)?;
@@ -64,7 +76,11 @@ pub(super) async fn pin_emulator(api: &Api, _: &Call, args: remote::DomainPinEmu
     .await
 }
 
-pub(super) async fn iothreads(api: &Api, _: &Call, args: remote::DomainGetIothreadInfoArgs) -> error::Result<remote::DomainGetIothreadInfoRet> {
+pub(super) async fn iothreads(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainGetIothreadInfoArgs,
+) -> error::Result<remote::DomainGetIothreadInfoRet> {
     check_flags("qemuDomainGetIOThreadInfo", args.flags, AFFECT)?;
     let view = api.find(&args.dom)?.view();
     let def = info::pick(&view, args.flags)?;
@@ -86,7 +102,9 @@ pub(super) async fn add_iothread(api: &Api, _: &Call, args: remote::DomainAddIot
     }
     edit(&api.find(&args.dom)?, args.flags, move |def| {
         if def.iothreads.iter().any(|thread| thread.id == id) {
-            return Err(bad_argument(format!("an IOThread is already using iothread_id '{id}' in persistent iothreadids")));
+            return Err(bad_argument(format!(
+                "an IOThread is already using iothread_id '{id}' in persistent iothreadids"
+            )));
         }
         def.iothreads.push(Iothread { id, listed: true, ..Iothread::default() });
         Ok(())

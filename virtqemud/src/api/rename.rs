@@ -6,7 +6,11 @@ use rpc::Call;
 
 use super::{Api, bad_argument, check_flags, invalid};
 
-pub(super) async fn rename(api: &Api, _: &Call, args: remote::DomainRenameArgs) -> error::Result<remote::DomainRenameRet> {
+pub(super) async fn rename(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainRenameArgs,
+) -> error::Result<remote::DomainRenameRet> {
     check_flags("qemuDomainRename", args.flags, 0)?;
     let domain = api.find(&args.dom)?;
     let name = args.new_name.unwrap_or_default();

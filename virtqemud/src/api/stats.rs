@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use error::{Code, Domain as From, Error};
 use protocol::constants as c;
-use protocol::remote::{self, TypedParam};
 use protocol::qemu;
+use protocol::remote::{self, TypedParam};
 use rpc::Call;
 use serde_json::Value;
 
@@ -21,7 +21,12 @@ const GUEST_DEADLINE: Duration = Duration::from_secs(2);
 /// A command typed by a user may take longer than ours.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(60);
 
-const SERVED: u32 = c::VIR_DOMAIN_STATS_STATE | c::VIR_DOMAIN_STATS_CPU_TOTAL | c::VIR_DOMAIN_STATS_BALLOON | c::VIR_DOMAIN_STATS_VCPU | c::VIR_DOMAIN_STATS_INTERFACE | c::VIR_DOMAIN_STATS_BLOCK;
+const SERVED: u32 = c::VIR_DOMAIN_STATS_STATE
+    | c::VIR_DOMAIN_STATS_CPU_TOTAL
+    | c::VIR_DOMAIN_STATS_BALLOON
+    | c::VIR_DOMAIN_STATS_VCPU
+    | c::VIR_DOMAIN_STATS_INTERFACE
+    | c::VIR_DOMAIN_STATS_BLOCK;
 const LIST_FLAGS: u32 = c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
     | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE
     | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT
@@ -31,12 +36,22 @@ const LIST_FLAGS: u32 = c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
     | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF
     | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_OTHER;
 
-pub(super) async fn all(api: &Api, _: &Call, args: remote::ConnectGetAllDomainStatsArgs) -> error::Result<remote::ConnectGetAllDomainStatsRet> {
-    let options = c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS;
+pub(super) async fn all(
+    api: &Api,
+    _: &Call,
+    args: remote::ConnectGetAllDomainStatsArgs,
+) -> error::Result<remote::ConnectGetAllDomainStatsRet> {
+    let options = c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING
+        | c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS;
     check_flags("qemuConnectGetAllDomainStats", args.flags, LIST_FLAGS | options)?;
     let unknown = args.stats & !SERVED;
     if unknown != 0 && args.flags & c::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS != 0 {
-        return Err(Error::new(From::Qemu, Code::ArgumentUnsupported, format!("Stats types bits 0x{unknown:x} are not supported by this daemon")));
+        return Err(Error::new(
+            From::Qemu,
+            Code::ArgumentUnsupported,
+            format!("Stats types bits 0x{unknown:x} are not supported by this daemon"),
+        ));
     }
     let wanted = if args.stats == 0 { SERVED } else { args.stats };
     let domains = if args.doms.is_empty() {
@@ -137,7 +152,9 @@ async fn blocks(domain: &Domain, view: &DomainView, params: &mut Vec<TypedParam>
         if view.is_active() && disk.source.index > 0 {
             params.push(TypedParam::uint(format!("block.{number}.backingIndex"), disk.source.index));
         }
-        let mut push = |key: &str, value: i64| params.push(TypedParam::ullong(format!("block.{number}.{key}"), value.unsigned_abs()));
+        let mut push = |key: &str, value: i64| {
+            params.push(TypedParam::ullong(format!("block.{number}.{key}"), value.unsigned_abs()))
+        };
         let counters = disk.info.alias.as_deref().and_then(|alias| block::counters(&stats, alias));
         if let Some(counters) = counters {
             push("rd.reqs", counters.read.requests);
@@ -174,7 +191,11 @@ const GUEST_STATS: &[(&str, i32, i64)] = &[
     ("stat-htlb-pgfail", c::VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGFAIL, 1),
 ];
 
-pub(super) async fn memory(api: &Api, _: &Call, args: remote::DomainMemoryStatsArgs) -> error::Result<remote::DomainMemoryStatsRet> {
+pub(super) async fn memory(
+    api: &Api,
+    _: &Call,
+    args: remote::DomainMemoryStatsArgs,
+) -> error::Result<remote::DomainMemoryStatsRet> {
     check_flags("qemuDomainMemoryStats", args.flags, 0)?;
     let domain = api.find(&args.dom)?;
     let view = domain.view();
@@ -189,8 +210,11 @@ pub(super) async fn memory(api: &Api, _: &Call, args: remote::DomainMemoryStatsA
         let asked = QomGet { path: format!("/machine/peripheral/{alias}"), property: "guest-stats".into() };
         // A guest without the driver has told nothing: its balloon refuses the question.
         if let Ok(told) = monitor.execute_within(&asked, GUEST_DEADLINE).await {
-            let value = |key: &str| told.pointer(&format!("/stats/{key}")).and_then(Value::as_i64).filter(|value| *value >= 0);
-            stats.extend(GUEST_STATS.iter().filter_map(|(key, tag, unit)| Some(stat(*tag, (value(key)? / unit).unsigned_abs()))));
+            let value =
+                |key: &str| told.pointer(&format!("/stats/{key}")).and_then(Value::as_i64).filter(|value| *value >= 0);
+            stats.extend(
+                GUEST_STATS.iter().filter_map(|(key, tag, unit)| Some(stat(*tag, (value(key)? / unit).unsigned_abs()))),
+            );
             let update = told.get("last-update").and_then(Value::as_u64).unwrap_or(0);
             stats.push(stat(c::VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, update));
         }
@@ -204,7 +228,11 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-pub(super) async fn monitor_command(api: &Api, _: &Call, args: qemu::DomainMonitorCommandArgs) -> error::Result<qemu::DomainMonitorCommandRet> {
+pub(super) async fn monitor_command(
+    api: &Api,
+    _: &Call,
+    args: qemu::DomainMonitorCommandArgs,
+) -> error::Result<qemu::DomainMonitorCommandRet> {
     check_flags("qemuDomainQemuMonitorCommand", args.flags, c::VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)?;
     let domain = api.find(&args.dom)?;
     if !domain.view().is_active() {
@@ -215,7 +243,9 @@ pub(super) async fn monitor_command(api: &Api, _: &Call, args: qemu::DomainMonit
         let result = monitor.execute_within(&HumanMonitorCommand { command_line: args.cmd }, COMMAND_DEADLINE).await;
         return Ok(qemu::DomainMonitorCommandRet { result: result.map_err(refused)? });
     }
-    let bad = |e: serde_json::Error| Error::new(From::Qemu, Code::InternalError, format!("cannot parse json {}: {e}", args.cmd));
+    let bad = |e: serde_json::Error| {
+        Error::new(From::Qemu, Code::InternalError, format!("cannot parse json {}: {e}", args.cmd))
+    };
     let Value::Object(request) = serde_json::from_str(&args.cmd).map_err(bad)? else {
         return Err(Error::new(From::Qemu, Code::InternalError, "monitor command is not a JSON object"));
     };
@@ -223,7 +253,9 @@ pub(super) async fn monitor_command(api: &Api, _: &Call, args: qemu::DomainMonit
     let id = "libvirt-1";
     let result = match answer {
         Ok(value) => serde_json::json!({ "return": value, "id": id }),
-        Err(crate::qmp::QmpError::Refused { class, desc, .. }) => serde_json::json!({ "id": id, "error": { "class": class, "desc": desc } }),
+        Err(crate::qmp::QmpError::Refused { class, desc, .. }) => {
+            serde_json::json!({ "id": id, "error": { "class": class, "desc": desc } })
+        }
         Err(e) => return Err(refused(e)),
     };
     Ok(qemu::DomainMonitorCommandRet { result: result.to_string() })

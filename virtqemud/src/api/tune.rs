@@ -73,7 +73,11 @@ pub(super) async fn set_vcpus_flags(api: &Api, _: &Call, args: remote::DomainSet
 async fn vcpus(domain: &Domain, count: u32, flags: u32) -> error::Result<()> {
     let target = Target::of(&domain.view(), flags)?;
     if target.live || flags & c::VIR_DOMAIN_VCPU_GUEST != 0 {
-        return Err(Error::new(From::Qemu, Code::OperationUnsupported, "changing vCPUs of a running guest is not served yet"));
+        return Err(Error::new(
+            From::Qemu,
+            Code::OperationUnsupported,
+            "changing vCPUs of a running guest is not served yet",
+        ));
     }
     if count == 0 {
         return Err(bad_argument("nvcpus must be positive"));
@@ -116,7 +120,10 @@ impl crate::domain::actor::Actor {
             def.vcpu.vcpus.resize(count, Vcpu::default());
         } else {
             if count > def.vcpu.max() {
-                let text = format!("requested vcpus is greater than max allowable vcpus for the persistent domain: {count} > {}", def.vcpu.max());
+                let text = format!(
+                    "requested vcpus is greater than max allowable vcpus for the persistent domain: {count} > {}",
+                    def.vcpu.max()
+                );
                 return Err(bad_argument(text));
             }
             for (index, vcpu) in def.vcpu.vcpus.iter_mut().enumerate() {

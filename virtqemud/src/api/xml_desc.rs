@@ -12,9 +12,14 @@ use rpc::Call;
 
 use super::{Api, check_flags};
 
-const FLAGS: u32 = c::VIR_DOMAIN_XML_SECURE | c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_UPDATE_CPU | c::VIR_DOMAIN_XML_MIGRATABLE;
+const FLAGS: u32 =
+    c::VIR_DOMAIN_XML_SECURE | c::VIR_DOMAIN_XML_INACTIVE | c::VIR_DOMAIN_XML_UPDATE_CPU | c::VIR_DOMAIN_XML_MIGRATABLE;
 
-pub(super) async fn xml_desc(api: &Api, call: &Call, args: remote::DomainGetXmlDescArgs) -> error::Result<remote::DomainGetXmlDescRet> {
+pub(super) async fn xml_desc(
+    api: &Api,
+    call: &Call,
+    args: remote::DomainGetXmlDescArgs,
+) -> error::Result<remote::DomainGetXmlDescRet> {
     check_flags("qemuDomainGetXMLDesc", args.flags, FLAGS)?;
     let has = |flag| args.flags & flag != 0;
     // Migratable documents hold secrets too.
@@ -48,6 +53,8 @@ fn portable(def: &DomainDef) -> DomainDef {
     {
         devices.audios.clear();
     }
-    devices.watchdogs.retain(|watchdog| !(watchdog.model == WatchdogModel::Itco && watchdog.action == Some(WatchdogAction::Reset)));
+    devices
+        .watchdogs
+        .retain(|watchdog| !(watchdog.model == WatchdogModel::Itco && watchdog.action == Some(WatchdogAction::Reset)));
     def
 }

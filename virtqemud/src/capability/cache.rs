@@ -66,7 +66,8 @@ impl CapabilityCache {
 
     /// Abilities of one binary. Callers that ask at the same time share one probe.
     pub async fn get(&self, emulator: &Path) -> Result<Arc<Capability>, CapabilityError> {
-        let slot = self.slots.lock().expect("no panic while the lock is held").entry(emulator.to_owned()).or_default().clone();
+        let slot =
+            self.slots.lock().expect("no panic while the lock is held").entry(emulator.to_owned()).or_default().clone();
         let mut slot = slot.lock().await;
         let identity = identify(emulator)?;
         if let Some((known, capability)) = &*slot
@@ -99,7 +100,14 @@ impl CapabilityCache {
         let native = arch == host || (host == "x86_64" && arch == "i686");
         self.find(&format!("qemu-system-{}", target_from_arch(arch)))
             .or_else(|| if host == "x86_64" && arch == "i686" { self.find("qemu-system-x86_64") } else { None })
-            .or_else(|| if native { self.find("qemu-kvm").or_else(|| Some(PathBuf::from("/usr/libexec/qemu-kvm")).filter(|p| executable(p))) } else { None })
+            .or_else(|| {
+                if native {
+                    self.find("qemu-kvm")
+                        .or_else(|| Some(PathBuf::from("/usr/libexec/qemu-kvm")).filter(|p| executable(p)))
+                } else {
+                    None
+                }
+            })
     }
 
     fn find(&self, name: &str) -> Option<PathBuf> {
@@ -137,8 +145,15 @@ fn identify(emulator: &Path) -> Result<Identity, CapabilityError> {
         return Err(broken(io::Error::from_raw_os_error(nix::errno::Errno::EACCES as i32)));
     }
     let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-    let kernel = nix::sys::utsname::uname().map_or(String::new(), |u| format!("{} {}", u.release().to_string_lossy(), u.version().to_string_lossy()));
-    let modules = ["/usr/lib/x86_64-linux-gnu/qemu", "/usr/lib/aarch64-linux-gnu/qemu", "/usr/lib64/qemu-kvm", "/usr/lib64/qemu", "/usr/lib/qemu"];
+    let kernel = nix::sys::utsname::uname()
+        .map_or(String::new(), |u| format!("{} {}", u.release().to_string_lossy(), u.version().to_string_lossy()));
+    let modules = [
+        "/usr/lib/x86_64-linux-gnu/qemu",
+        "/usr/lib/aarch64-linux-gnu/qemu",
+        "/usr/lib64/qemu-kvm",
+        "/usr/lib64/qemu",
+        "/usr/lib/qemu",
+    ];
     let modules = modules.iter().find_map(|d| Path::new(d).metadata().ok());
     Ok(Identity {
         format: FORMAT,
@@ -161,7 +176,9 @@ pub fn kvm_usable() -> bool {
 
 fn microcode() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    text.lines().find_map(|l| l.strip_prefix("microcode")?.split_once(':').map(|(_, v)| v.trim().to_owned())).unwrap_or_default()
+    text.lines()
+        .find_map(|l| l.strip_prefix("microcode")?.split_once(':').map(|(_, v)| v.trim().to_owned()))
+        .unwrap_or_default()
 }
 
 fn load(file: &Path, wanted: &Identity) -> Option<Capability> {

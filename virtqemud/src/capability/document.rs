@@ -56,15 +56,17 @@ pub struct GuestArch {
 /// Every architecture with an installed emulator. Emulators that are not known yet are probed side by side; one that
 /// does not answer is logged and left out.
 pub async fn guest_architectures(cache: &CapabilityCache) -> Vec<GuestArch> {
-    let asked = ARCHITECTURES.iter().filter(|(arch, _)| cache.emulator_for(arch).is_some()).map(|&(arch, wordsize)| async move {
-        match cache.for_arch(arch).await {
-            Ok(emulator) => Some(GuestArch { arch, wordsize, emulator }),
-            Err(error) => {
-                tracing::warn!(arch, %error, "emulator left out of the capabilities");
-                None
+    let asked = ARCHITECTURES.iter().filter(|(arch, _)| cache.emulator_for(arch).is_some()).map(
+        |&(arch, wordsize)| async move {
+            match cache.for_arch(arch).await {
+                Ok(emulator) => Some(GuestArch { arch, wordsize, emulator }),
+                Err(error) => {
+                    tracing::warn!(arch, %error, "emulator left out of the capabilities");
+                    None
+                }
             }
-        }
-    });
+        },
+    );
     futures_util::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
@@ -215,7 +217,8 @@ fn cell_element(w: &mut Writer, cell: &Cell) {
 }
 
 fn bank_element(w: &mut Writer, bank: &CacheBank) {
-    let (size, unit) = if bank.size_kib.is_multiple_of(1024) { (bank.size_kib / 1024, "MiB") } else { (bank.size_kib, "KiB") };
+    let (size, unit) =
+        if bank.size_kib.is_multiple_of(1024) { (bank.size_kib / 1024, "MiB") } else { (bank.size_kib, "KiB") };
     w.element("bank", |w| {
         w.attr("id", bank.id);
         w.attr("level", bank.level);
@@ -300,7 +303,8 @@ pub fn node_info(host: &HostFacts) -> protocol::remote::NodeGetInfoRet {
     // cores of one socket.
     let online = host.cpus().count();
     let regular = host.cells.len() * sockets * cores * threads == online;
-    let (nodes, sockets, cores, threads) = if regular { (host.cells.len(), sockets, cores, threads) } else { (1, 1, online, 1) };
+    let (nodes, sockets, cores, threads) =
+        if regular { (host.cells.len(), sockets, cores, threads) } else { (1, 1, online, 1) };
     protocol::remote::NodeGetInfoRet {
         model,
         memory: host.memory_kib(),
@@ -320,7 +324,12 @@ mod tests {
 
     fn host(cpus: usize, siblings: &str) -> HostFacts {
         let cpu = |id| Cpu { id, core: i64::from(id), siblings: siblings.into(), ..Cpu::default() };
-        let cell = Cell { memory_kib: 1024, pages: vec![(4, 256)], cpus: (0..cpus as u32).map(cpu).collect(), ..Cell::default() };
+        let cell = Cell {
+            memory_kib: 1024,
+            pages: vec![(4, 256)],
+            cpus: (0..cpus as u32).map(cpu).collect(),
+            ..Cell::default()
+        };
         HostFacts { arch: "x86_64".into(), cells: vec![cell], page_sizes: vec![4], ..HostFacts::default() }
     }
 
@@ -336,7 +345,10 @@ mod tests {
     #[test]
     fn the_document_has_libvirts_empty_lines_and_parses() {
         let text = capabilities(&host(1, "0"), &[], (1, 2));
-        assert!(text.starts_with("<capabilities>\n\n  <host>\n") && text.ends_with("  </host>\n\n</capabilities>\n"), "{text}");
+        assert!(
+            text.starts_with("<capabilities>\n\n  <host>\n") && text.ends_with("  </host>\n\n</capabilities>\n"),
+            "{text}"
+        );
         let document = xml::parse(&text).unwrap();
         assert!(document.root().path(&["host", "topology", "cells", "cell"]).is_some());
         assert!(text.contains("<baselabel type='kvm'>+1:+2</baselabel>"));

@@ -1,9 +1,9 @@
 //! The `<domainCapabilities>` document: what one emulator offers for one machine type.
 
-use super::host_model::{self, HostModel};
 use super::emulator::{Capability, CpuModelInfo, Machine, VirtType};
 use super::firmware::Firmware;
 use super::host::HostFacts;
+use super::host_model::{self, HostModel};
 use crate::cpu::{Policy, feature, model};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -95,7 +95,8 @@ fn os(w: &mut Writer, q: &Question<'_>) {
             loaders.push(code);
         }
     }
-    let secure = fitting.iter().any(|firmware| firmware.has_feature("secure-boot") && firmware.has_feature("requires-smm"));
+    let secure =
+        fitting.iter().any(|firmware| firmware.has_feature("secure-boot") && firmware.has_feature("requires-smm"));
     if fitting.is_empty() {
         loaders.extend(q.known_loaders.iter().filter(|path| Path::new(path).exists()).cloned());
     }
@@ -144,7 +145,8 @@ fn mode(w: &mut Writer, name: &str, yes: bool, body: impl FnOnce(&mut Writer)) {
 fn custom_models<'q>(q: &'q Question<'_>) -> Vec<&'q CpuModelInfo> {
     let facts = q.emulator.accelerated(q.virt);
     let known = |name: &str| !is_x86(q.arch) || model::find(name).is_some();
-    let mut models: Vec<_> = facts.iter().flat_map(|facts| &facts.cpu_models).filter(|info| known(&info.name)).collect();
+    let mut models: Vec<_> =
+        facts.iter().flat_map(|facts| &facts.cpu_models).filter(|info| known(&info.name)).collect();
     models.sort_by(|a, b| a.name.cmp(&b.name));
     models
 }
@@ -240,7 +242,10 @@ fn devices(w: &mut Writer, q: &Question<'_>) {
             "type",
             [
                 ("sdl", true),
-                ("vnc", q.emulator.options.contains_key("vnc") || has("vnc") || q.emulator.commands.contains("query-vnc")),
+                (
+                    "vnc",
+                    q.emulator.options.contains_key("vnc") || has("vnc") || q.emulator.commands.contains("query-vnc"),
+                ),
                 ("spice", q.emulator.options.contains_key("spice") || q.emulator.commands.contains("query-spice")),
                 ("egl-headless", q.emulator.schema.contains("display:egl-headless")),
                 ("dbus", q.emulator.schema.contains("display:dbus")),
@@ -266,13 +271,21 @@ fn devices(w: &mut Writer, q: &Question<'_>) {
     supported(w, "hostdev", true, |w| {
         values(w, "mode", [("subsystem", true)]);
         values(w, "startupPolicy", [("default", true), ("mandatory", true), ("requisite", true), ("optional", true)]);
-        values(w, "subsysType", [("usb", true), ("pci", has("vfio-pci")), ("scsi", has("scsi-generic") || has("scsi-block"))]);
+        values(
+            w,
+            "subsysType",
+            [("usb", true), ("pci", has("vfio-pci")), ("scsi", has("scsi-generic") || has("scsi-block"))],
+        );
         values(w, "capsType", []);
         values(w, "pciBackend", [("vfio", has("vfio-pci") && Path::new("/dev/vfio/vfio").exists())]);
     });
     supported(w, "rng", has("virtio-rng-pci") || has("virtio-rng-device"), |w| {
         virtio_models(w, "model", has("virtio-rng-pci-transitional"));
-        values(w, "backendModel", [("random", has("rng-random")), ("egd", has("rng-egd")), ("builtin", has("rng-builtin"))]);
+        values(
+            w,
+            "backendModel",
+            [("random", has("rng-random")), ("egd", has("rng-egd")), ("builtin", has("rng-builtin"))],
+        );
     });
     supported(w, "filesystem", true, |w| {
         values(w, "driverType", [("path", true), ("handle", true), ("virtiofs", has("vhost-user-fs-device"))]);
@@ -295,7 +308,11 @@ fn devices(w: &mut Writer, q: &Question<'_>) {
 }
 
 fn virtio_models(w: &mut Writer, name: &str, transitional: bool) {
-    values(w, name, [("virtio", true), ("virtio-transitional", transitional), ("virtio-non-transitional", transitional)]);
+    values(
+        w,
+        name,
+        [("virtio", true), ("virtio-transitional", transitional), ("virtio-non-transitional", transitional)],
+    );
 }
 
 fn tpm(w: &mut Writer, q: &Question<'_>) {
@@ -306,7 +323,12 @@ fn tpm(w: &mut Writer, q: &Question<'_>) {
         values(
             w,
             "model",
-            [("tpm-tis", model("tpm-tis")), ("tpm-crb", model("tpm-crb")), ("tpm-spapr", model("tpm-spapr")), ("spapr-tpm-proxy", model("spapr-tpm-proxy"))],
+            [
+                ("tpm-tis", model("tpm-tis")),
+                ("tpm-crb", model("tpm-crb")),
+                ("tpm-spapr", model("tpm-spapr")),
+                ("spapr-tpm-proxy", model("spapr-tpm-proxy")),
+            ],
         );
         let swtpm = kind("emulator") && swtpm_installed();
         values(w, "backendModel", [("passthrough", kind("passthrough")), ("emulator", swtpm)]);
@@ -365,6 +387,8 @@ fn hyperv_features(q: &Question<'_>) -> Vec<&'static str> {
     ];
     let props = q.emulator.accelerated(q.virt).and_then(|facts| facts.host_cpu.as_ref());
     // Under KVM the expansion of the host's model says which of them the kernel offers.
-    let on = |property: &str| property.is_empty() || props.is_some_and(|props| props.get(property) == Some(&Value::Bool(true)));
+    let on = |property: &str| {
+        property.is_empty() || props.is_some_and(|props| props.get(property) == Some(&Value::Bool(true)))
+    };
     PROPERTIES.iter().filter(|(_, property)| on(property)).map(|(name, _)| *name).collect()
 }

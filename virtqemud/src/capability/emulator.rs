@@ -205,8 +205,16 @@ mod tests {
     use super::*;
 
     pub(crate) fn two_machines() -> Capability {
-        let machine = |name: &str, alias: &str, default| Machine { name: name.into(), alias: Some(alias.into()), default, ..Machine::default() };
-        let tcg = Accelerated { machines: vec![machine("pc-i440fx-10.0", "pc", true), machine("pc-q35-10.0", "q35", false)], ..Accelerated::default() };
+        let machine = |name: &str, alias: &str, default| Machine {
+            name: name.into(),
+            alias: Some(alias.into()),
+            default,
+            ..Machine::default()
+        };
+        let tcg = Accelerated {
+            machines: vec![machine("pc-i440fx-10.0", "pc", true), machine("pc-q35-10.0", "q35", false)],
+            ..Accelerated::default()
+        };
         Capability {
             emulator: "/usr/bin/qemu-system-x86_64".into(),
             version: 10_000_002,

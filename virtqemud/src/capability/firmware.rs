@@ -81,7 +81,9 @@ pub struct Target {
 impl Firmware {
     /// Whether it runs on a machine; `arch` is QEMU's name.
     pub fn fits(&self, arch: &str, machine: &str) -> bool {
-        self.targets.iter().any(|target| target.architecture == arch && target.machines.iter().any(|pattern| matches(pattern, machine)))
+        self.targets.iter().any(|target| {
+            target.architecture == arch && target.machines.iter().any(|pattern| matches(pattern, machine))
+        })
     }
 
     /// Whether the list of features has this word.
@@ -122,7 +124,8 @@ pub fn read(folders: &[PathBuf]) -> Vec<Firmware> {
 }
 
 fn descriptor(path: &Path) -> Option<Firmware> {
-    let complain = |cause: &dyn std::fmt::Display| tracing::warn!(file = %path.display(), %cause, "firmware descriptor left out");
+    let complain =
+        |cause: &dyn std::fmt::Display| tracing::warn!(file = %path.display(), %cause, "firmware descriptor left out");
     match path.metadata() {
         Ok(meta) if meta.len() == 0 => return None,
         Ok(meta) if meta.len() > FILE_MAX => {

@@ -130,7 +130,8 @@ impl HostFacts {
         let sockets = self.cells.iter().map(|cell| distinct(cell.cpus.iter().map(|cpu| cpu.socket))).max().unwrap_or(1);
         let socket_ids: std::collections::BTreeSet<i64> = self.cpus().map(|cpu| cpu.socket).collect();
         let in_socket = |id: i64| self.cpus().filter(move |cpu| cpu.socket == id);
-        let cores = socket_ids.iter().map(|&id| distinct(in_socket(id).map(|cpu| (cpu.die, cpu.cluster, cpu.core)))).max();
+        let cores =
+            socket_ids.iter().map(|&id| distinct(in_socket(id).map(|cpu| (cpu.die, cpu.cluster, cpu.core)))).max();
         let threads = self.cpus().map(|cpu| list(&cpu.siblings).len()).max();
         (sockets.max(1), cores.unwrap_or(1).max(1), threads.unwrap_or(1).max(1))
     }
@@ -171,7 +172,10 @@ fn uuid(root: &Path) -> [u8; 16] {
 fn page_sizes(sys: &Path) -> Vec<u64> {
     let base = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
     let mut sizes = vec![u64::try_from(base).unwrap_or(4096) / 1024];
-    sizes.extend(numbered(&sys.join("kernel/mm/hugepages"), "hugepages-").filter_map(|(name, _)| name.strip_suffix("kB")?.parse::<u64>().ok()));
+    sizes.extend(
+        numbered(&sys.join("kernel/mm/hugepages"), "hugepages-")
+            .filter_map(|(name, _)| name.strip_suffix("kB")?.parse::<u64>().ok()),
+    );
     sizes.sort_unstable();
     sizes
 }
@@ -195,7 +199,8 @@ fn cells(root: &Path, page_sizes: &[u64]) -> Vec<Cell> {
     if cells.is_empty() {
         // A kernel without NUMA: everything is in one cell.
         let memory_kib = meminfo(&root.join("proc/meminfo"), "MemTotal:").unwrap_or(0);
-        let cpus = list(&word(&root.join("sys/devices/system/cpu/online"))).into_iter().map(|id| cpu(root, id)).collect();
+        let cpus =
+            list(&word(&root.join("sys/devices/system/cpu/online"))).into_iter().map(|id| cpu(root, id)).collect();
         let pages = pages(memory_kib, &root.join("sys/kernel/mm/hugepages"), page_sizes);
         cells.push(Cell { id: 0, memory_kib, pages, distances: vec![(0, 10)], cpus });
     }
@@ -210,8 +215,17 @@ fn cell(root: &Path, id: u32, path: &Path, page_sizes: &[u64]) -> Cell {
         id,
         memory_kib,
         pages: pages(memory_kib, &path.join("hugepages"), page_sizes),
-        distances: distances.split_whitespace().filter_map(|value| value.parse().ok()).enumerate().map(|(to, value)| (to as u32, value)).collect(),
-        cpus: list(&word(&path.join("cpulist"))).into_iter().filter(|id| online.is_empty() || online.contains(id)).map(|id| cpu(root, id)).collect(),
+        distances: distances
+            .split_whitespace()
+            .filter_map(|value| value.parse().ok())
+            .enumerate()
+            .map(|(to, value)| (to as u32, value))
+            .collect(),
+        cpus: list(&word(&path.join("cpulist")))
+            .into_iter()
+            .filter(|id| online.is_empty() || online.contains(id))
+            .map(|id| cpu(root, id))
+            .collect(),
     }
 }
 

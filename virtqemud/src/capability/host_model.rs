@@ -32,7 +32,8 @@ pub fn host_model(emulator: &Capability, virt: VirtType, migratable: bool) -> Op
             features.remove(name);
         }
     }
-    let number = |name: &str| props.get(name).and_then(Value::as_u64).and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
+    let number =
+        |name: &str| props.get(name).and_then(Value::as_u64).and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
     let vendor = match props.get("vendor").and_then(Value::as_str) {
         Some("GenuineIntel") => Some("Intel"),
         Some("AuthenticAMD") => Some("AMD"),

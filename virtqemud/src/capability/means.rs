@@ -47,7 +47,9 @@ fn numa_nodes() -> Bitmap {
 }
 
 fn render_node() -> Option<String> {
-    let mut nodes: Vec<PathBuf> = entries("/dev/dri").filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("renderD"))).collect();
+    let mut nodes: Vec<PathBuf> = entries("/dev/dri")
+        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("renderD")))
+        .collect();
     nodes.sort();
     nodes.first().map(|p| p.display().to_string())
 }

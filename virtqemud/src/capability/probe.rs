@@ -19,8 +19,9 @@ use super::emulator::{Accelerated, Capability, CpuModelInfo, Machine, arch_from_
 use super::error::CapabilityError;
 use crate::cpu::HostCpu;
 use crate::qmp::commands::{
-    CpuModel, DeviceListProperties, QomListProperties, QomListTypes, QueryCommandLineOptions, QueryCommands, QueryCpuDefinitions,
-    QueryCpuModelExpansion, QueryKvm, QueryMachines, QueryQmpSchema, QueryTarget, QueryTpmModels, QueryTpmTypes, Quit,
+    CpuModel, DeviceListProperties, QomListProperties, QomListTypes, QueryCommandLineOptions, QueryCommands,
+    QueryCpuDefinitions, QueryCpuModelExpansion, QueryKvm, QueryMachines, QueryQmpSchema, QueryTarget, QueryTpmModels,
+    QueryTpmTypes, Quit,
 };
 use crate::qmp::{Monitor, QmpError};
 
@@ -38,17 +39,68 @@ pub struct ProbeUser {
 
 /// Devices whose properties decide something on the command line or in a document.
 pub const INSPECTED: &[&str] = &[
-    "ICH9-LPC", "PIIX4_PM", "VGA", "am53c974", "bochs-display", "cirrus-vga", "fw_cfg", "i440FX-pcihost", "ide-hd", "igd-passthrough-i440FX",
-    "intel-iommu", "ivshmem-plain", "kvm-pit", "mc146818rtc", "mch", "megasas", "mptsas1068", "nvdimm", "pcie-root-port", "piix4-ide",
-    "q35-pcihost", "qxl", "qxl-vga", "scsi-block", "scsi-disk", "scsi-hd", "spapr-pci-host-bridge", "tpm-crb", "tpm-tis", "usb-host", "usb-redir",
-    "usb-storage", "vfio-pci", "vhost-user-blk-pci", "vhost-user-fs-device", "vhost-user-fs-pci", "virtio-9p-pci", "virtio-balloon-pci",
-    "virtio-blk-pci", "virtio-gpu-pci", "virtio-iommu-pci", "virtio-mem-pci", "virtio-net-pci", "virtio-pmem-pci", "virtio-rng-pci",
-    "virtio-scsi-pci", "virtio-serial-pci", "vmcoreinfo", "vmware-svga",
+    "ICH9-LPC",
+    "PIIX4_PM",
+    "VGA",
+    "am53c974",
+    "bochs-display",
+    "cirrus-vga",
+    "fw_cfg",
+    "i440FX-pcihost",
+    "ide-hd",
+    "igd-passthrough-i440FX",
+    "intel-iommu",
+    "ivshmem-plain",
+    "kvm-pit",
+    "mc146818rtc",
+    "mch",
+    "megasas",
+    "mptsas1068",
+    "nvdimm",
+    "pcie-root-port",
+    "piix4-ide",
+    "q35-pcihost",
+    "qxl",
+    "qxl-vga",
+    "scsi-block",
+    "scsi-disk",
+    "scsi-hd",
+    "spapr-pci-host-bridge",
+    "tpm-crb",
+    "tpm-tis",
+    "usb-host",
+    "usb-redir",
+    "usb-storage",
+    "vfio-pci",
+    "vhost-user-blk-pci",
+    "vhost-user-fs-device",
+    "vhost-user-fs-pci",
+    "virtio-9p-pci",
+    "virtio-balloon-pci",
+    "virtio-blk-pci",
+    "virtio-gpu-pci",
+    "virtio-iommu-pci",
+    "virtio-mem-pci",
+    "virtio-net-pci",
+    "virtio-pmem-pci",
+    "virtio-rng-pci",
+    "virtio-scsi-pci",
+    "virtio-serial-pci",
+    "vmcoreinfo",
+    "vmware-svga",
 ];
 /// Objects likewise.
 const INSPECTED_OBJECTS: &[&str] = &[
-    "iothread", "memory-backend-file", "memory-backend-memfd", "memory-backend-ram", "max-x86_64-cpu", "max-i386-cpu", "max-arm-cpu",
-    "sev-guest", "tls-creds-x509", "pc-q35-10.0-machine",
+    "iothread",
+    "memory-backend-file",
+    "memory-backend-memfd",
+    "memory-backend-ram",
+    "max-x86_64-cpu",
+    "max-i386-cpu",
+    "max-arm-cpu",
+    "sev-guest",
+    "tls-creds-x509",
+    "pc-q35-10.0-machine",
 ];
 /// Asks one binary; `kvm` says whether `/dev/kvm` is usable for it.
 pub async fn probe(emulator: &Path, user: ProbeUser, kvm: bool) -> Result<Capability, CapabilityError> {
@@ -76,7 +128,12 @@ struct Session {
 }
 
 impl Session {
-    async fn run<T>(emulator: &Path, user: ProbeUser, accel: &str, ask: impl for<'a> FnOnce(&'a Session) -> Answer<'a, T>) -> Result<T, CapabilityError> {
+    async fn run<T>(
+        emulator: &Path,
+        user: ProbeUser,
+        accel: &str,
+        ask: impl for<'a> FnOnce(&'a Session) -> Answer<'a, T>,
+    ) -> Result<T, CapabilityError> {
         let mut session = Session::start(emulator, user, accel).await?;
         let answer = ask(&session).await;
         let _ = session.monitor.execute_within(&Quit {}, Duration::from_secs(1)).await;
@@ -94,7 +151,16 @@ impl Session {
         let stream = UnixStream::from_std(ours).map_err(|e| failed(&e))?;
         let mut command = Command::new(emulator);
         command
-            .args(["-S", "-no-user-config", "-nodefaults", "-nographic", "-machine", &format!("none,accel={accel}"), "-qmp", "stdio"])
+            .args([
+                "-S",
+                "-no-user-config",
+                "-nodefaults",
+                "-nographic",
+                "-machine",
+                &format!("none,accel={accel}"),
+                "-qmp",
+                "stdio",
+            ])
             .env_clear()
             .env("LC_ALL", "C")
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -106,7 +172,8 @@ impl Session {
         if let Some((uid, gid)) = user.ids {
             command.uid(uid).gid(gid);
         }
-        let mut child = command.spawn().map_err(|e| CapabilityError::Binary { path: emulator.to_owned(), cause: e.to_string() })?;
+        let mut child =
+            command.spawn().map_err(|e| CapabilityError::Binary { path: emulator.to_owned(), cause: e.to_string() })?;
         // Our copies of the far end must go, or QEMU's death would not be seen.
         drop(command);
         match Monitor::over(stream, DEADLINE).await {
@@ -115,7 +182,11 @@ impl Session {
                 let _ = child.start_kill();
                 let mut words = String::new();
                 if let Some(stderr) = child.stderr.take() {
-                    let _ = tokio::time::timeout(Duration::from_secs(1), stderr.take(STDERR_MAX).read_to_string(&mut words)).await;
+                    let _ = tokio::time::timeout(
+                        Duration::from_secs(1),
+                        stderr.take(STDERR_MAX).read_to_string(&mut words),
+                    )
+                    .await;
                 }
                 Err(failed(&if words.trim().is_empty() { e.to_string() } else { words.trim().to_owned() }))
             }
@@ -141,7 +212,8 @@ async fn everything(session: &Session) -> Result<Capability, QmpError> {
     let target = session.ask(QueryTarget {}).await?.arch;
     let kvm = session.ask(QueryKvm {}).await?;
     let facts = accelerated(session, kvm.enabled).await?;
-    let types: BTreeSet<_> = session.ask(QomListTypes { implements: None, abstract_: None }).await?.into_iter().map(|t| t.name).collect();
+    let types: BTreeSet<_> =
+        session.ask(QomListTypes { implements: None, abstract_: None }).await?.into_iter().map(|t| t.name).collect();
     let properties = properties(session, &types).await?;
     let commands = session.ask(QueryCommands {}).await?.into_iter().map(|c| c.name).collect();
     let options = session.ask(QueryCommandLineOptions {}).await?;
@@ -192,7 +264,13 @@ async fn accelerated(session: &Session, kvm: bool) -> Result<Accelerated, QmpErr
     let cpu_models = session.ask_if_known(QueryCpuDefinitions {}).await?.unwrap_or_default();
     let cpu_models = cpu_models
         .into_iter()
-        .map(|c| CpuModelInfo { name: c.name, typename: c.typename, blockers: c.unavailable_features, canonical: c.alias_of, deprecated: c.deprecated })
+        .map(|c| CpuModelInfo {
+            name: c.name,
+            typename: c.typename,
+            blockers: c.unavailable_features,
+            canonical: c.alias_of,
+            deprecated: c.deprecated,
+        })
         .collect();
     let best = if kvm { "host" } else { "max" };
     let host_cpu = expand(session, best, true).await?;
@@ -218,7 +296,10 @@ async fn expand(session: &Session, model: &str, migratable: bool) -> Result<Opti
     Ok(expansion.map(|e| e.model.props))
 }
 
-async fn properties(session: &Session, types: &BTreeSet<String>) -> Result<BTreeMap<String, BTreeMap<String, Value>>, QmpError> {
+async fn properties(
+    session: &Session,
+    types: &BTreeSet<String>,
+) -> Result<BTreeMap<String, BTreeMap<String, Value>>, QmpError> {
     let mut found = BTreeMap::new();
     for name in INSPECTED.iter().filter(|n| types.contains(**n)) {
         let list = session.ask_if_known(DeviceListProperties { typename: (*name).into() }).await?.unwrap_or_default();
@@ -234,8 +315,13 @@ async fn properties(session: &Session, types: &BTreeSet<String>) -> Result<BTree
 /// QMP's schema hides the names of types: an enumeration is recognised by a member that no other one has.
 fn schema_members(schema: &[Value]) -> BTreeSet<String> {
     const MARKS: &[(&str, &str)] = &[
-        ("chardev", "ringbuf"), ("netdev", "hubport"), ("display", "egl-headless"), ("object", "iothread"), ("audiodev", "wav"),
-        ("blockdev", "preallocate"), ("aio", "native"),
+        ("chardev", "ringbuf"),
+        ("netdev", "hubport"),
+        ("display", "egl-headless"),
+        ("object", "iothread"),
+        ("audiodev", "wav"),
+        ("blockdev", "preallocate"),
+        ("aio", "native"),
     ];
     let mut members = BTreeSet::new();
     for entry in schema.iter().filter(|e| e["meta-type"] == "enum") {

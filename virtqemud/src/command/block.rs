@@ -100,7 +100,13 @@ fn chain(source: &StorageSource, access: Access, nodes: &mut Vec<Props>) -> Resu
 }
 
 /// The one or two nodes of an image.
-fn image(source: &StorageSource, access: Access, prefix: &str, data: Option<String>, force_format: bool) -> Result<Vec<Props>> {
+fn image(
+    source: &StorageSource,
+    access: Access,
+    prefix: &str,
+    data: Option<String>,
+    force_format: bool,
+) -> Result<Vec<Props>> {
     let names = NodeNames { storage: format!("{prefix}-storage"), top: format!("{prefix}-format") };
     let layered = force_format || needs_format_node(source);
     let storage = location(source, access)?.with("node-name", names.storage.clone());
@@ -111,15 +117,22 @@ fn image(source: &StorageSource, access: Access, prefix: &str, data: Option<Stri
     match access.detect_zeroes {
         Some(DetectZeroes::On) => common = common.with("detect-zeroes", "on"),
         // Without discard there is nothing to unmap into.
-        Some(DetectZeroes::Unmap) => common = common.with("detect-zeroes", if access.discard == Some(Discard::Unmap) { "unmap" } else { "on" }),
+        Some(DetectZeroes::Unmap) => {
+            common = common.with("detect-zeroes", if access.discard == Some(Discard::Unmap) { "unmap" } else { "on" })
+        }
         Some(DetectZeroes::Off) => common = common.with("detect-zeroes", "off"),
         _ => {}
     }
     let cache = cache(access.cache);
-    let below = |props: Props| props.with("auto-read-only", true).with("discard", "unmap").maybe("cache", cache.clone());
-    let top = |props: Props| props.with("read-only", access.readonly).extend(common.clone()).maybe("cache", cache.clone());
+    let below =
+        |props: Props| props.with("auto-read-only", true).with("discard", "unmap").maybe("cache", cache.clone());
+    let top =
+        |props: Props| props.with("read-only", access.readonly).extend(common.clone()).maybe("cache", cache.clone());
     let slice = source.slice.map(|slice| {
-        let bytes = Props::driver("raw").with("file", names.storage.clone()).with("offset", slice.offset).with("size", slice.size);
+        let bytes = Props::driver("raw")
+            .with("file", names.storage.clone())
+            .with("offset", slice.offset)
+            .with("size", slice.size);
         bytes.with("node-name", bytes_node(source, prefix))
     });
     let mut nodes = match (slice, layered) {
@@ -164,7 +177,10 @@ fn cache(mode: Option<Cache>) -> Option<Value> {
 }
 
 fn has_backing(format: Option<ImageFormat>) -> bool {
-    matches!(format, Some(ImageFormat::Cow | ImageFormat::Qcow | ImageFormat::Qcow2 | ImageFormat::Qed | ImageFormat::Vmdk))
+    matches!(
+        format,
+        Some(ImageFormat::Cow | ImageFormat::Qcow | ImageFormat::Qcow2 | ImageFormat::Qed | ImageFormat::Vmdk)
+    )
 }
 
 /// Format driver with its own options.
@@ -174,8 +190,11 @@ fn driver(source: &StorageSource, access: Access, prefix: &str) -> Props {
     match source.format {
         Some(ImageFormat::Qcow2) => {
             let props = Props::driver("qcow2");
-            let props = if encrypted { props.with("encrypt", json!({"format": "luks", "key-secret": secret})) } else { props };
-            props.maybe("discard-no-unref", access.discard_no_unref).maybe("cache-size", source.metadata_cache_bytes.filter(|b| *b > 0))
+            let props =
+                if encrypted { props.with("encrypt", json!({"format": "luks", "key-secret": secret})) } else { props };
+            props
+                .maybe("discard-no-unref", access.discard_no_unref)
+                .maybe("cache-size", source.metadata_cache_bytes.filter(|b| *b > 0))
         }
         Some(ImageFormat::Qcow) => {
             let props = Props::driver("qcow");
@@ -199,21 +218,37 @@ fn location(source: &StorageSource, access: Access) -> Result<Props> {
         Some(DiskIo::IoUring) => Some("io_uring"),
         _ => None,
     };
-    let pr = source.reservations.as_ref().map(|r| if r.managed == Some(true) { "pr-helper0".to_owned() } else { format!("pr-helper-libvirt-{}-storage", source.index) });
+    let pr = source.reservations.as_ref().map(|r| {
+        if r.managed == Some(true) {
+            "pr-helper0".to_owned()
+        } else {
+            format!("pr-helper-libvirt-{}-storage", source.index)
+        }
+    });
     Ok(match source.kind {
         SourceKind::File => Props::driver("file").with("filename", path()).maybe("aio", aio).maybe("pr-manager", pr),
-        SourceKind::Block => Props::driver("host_device").with("filename", path()).maybe("aio", aio).maybe("pr-manager", pr),
-        SourceKind::Dir if !access.readonly => {
-            return Err(Error::new(Domain::Qemu, Code::ConfigUnsupported, "virtual FAT storage can't be accessed in read-write mode"));
+        SourceKind::Block => {
+            Props::driver("host_device").with("filename", path()).maybe("aio", aio).maybe("pr-manager", pr)
         }
-        SourceKind::Dir => Props::driver("vvfat").with("dir", path()).with("floppy", access.floppy).with("rw", !access.readonly),
+        SourceKind::Dir if !access.readonly => {
+            return Err(Error::new(
+                Domain::Qemu,
+                Code::ConfigUnsupported,
+                "virtual FAT storage can't be accessed in read-write mode",
+            ));
+        }
+        SourceKind::Dir => {
+            Props::driver("vvfat").with("dir", path()).with("floppy", access.floppy).with("rw", !access.readonly)
+        }
         SourceKind::Nvme => match &source.nvme {
             Some(nvme) => Props::driver("nvme").with("device", nvme.address.text()).with("namespace", nvme.namespace),
             None => return Err(missing("nvme source has no address")),
         },
         SourceKind::VhostVdpa => Props::driver("virtio-blk-vhost-vdpa").with("path", "/dev/fdset/0"),
         SourceKind::Network => network(source)?,
-        SourceKind::None | SourceKind::Volume | SourceKind::VhostUser => return Err(missing("disk source cannot be opened as a block node")),
+        SourceKind::None | SourceKind::Volume | SourceKind::VhostUser => {
+            return Err(missing("disk source cannot be opened as a block node"));
+        }
     })
 }
 
@@ -265,7 +300,9 @@ fn network(source: &StorageSource) -> Result<Props> {
             let servers: Vec<Value> = source.hosts.iter().map(|h| server(h, protocol).into()).collect();
             Props::driver("gluster").with("volume", volume).with("path", image).with("server", servers).with("debug", 4)
         }
-        Protocol::Http | Protocol::Https | Protocol::Ftp | Protocol::Ftps | Protocol::Tftp => url(source, protocol, &prefix)?,
+        Protocol::Http | Protocol::Https | Protocol::Ftp | Protocol::Ftps | Protocol::Tftp => {
+            url(source, protocol, &prefix)?
+        }
         Protocol::Nfs => {
             let host = first()?;
             let place = Props::default().with("host", host.name.clone().unwrap_or_default()).with("type", "inet");
@@ -278,7 +315,9 @@ fn network(source: &StorageSource) -> Result<Props> {
         }
         Protocol::Ssh => {
             let host = first()?;
-            let place = Props::default().with("host", host.name.clone().unwrap_or_default()).with("port", host.port.unwrap_or(22).to_string());
+            let place = Props::default()
+                .with("host", host.name.clone().unwrap_or_default())
+                .with("port", host.port.unwrap_or(22).to_string());
             let user = source.ssh.username.clone().or_else(|| source.auth.as_ref().map(|a| a.username.clone()));
             Props::driver("ssh").with("path", path).with("server", place).maybe("user", user)
         }
@@ -310,7 +349,12 @@ fn rbd(source: &StorageSource, path: &str) -> Props {
     let servers: Vec<Value> = source
         .hosts
         .iter()
-        .map(|h| Props::default().with("host", h.name.clone().unwrap_or_default()).with("port", h.port.unwrap_or(0).to_string()).into())
+        .map(|h| {
+            Props::default()
+                .with("host", h.name.clone().unwrap_or_default())
+                .with("port", h.port.unwrap_or(0).to_string())
+                .into()
+        })
         .collect();
     Props::driver("rbd")
         .with("pool", pool)
@@ -333,7 +377,10 @@ fn iscsi(source: &StorageSource, path: &str, host: &NetworkHost) -> Props {
         .with("lun", lun.parse::<u64>().unwrap_or(0))
         .with("transport", if host.transport == Transport::Rdma { "iser" } else { "tcp" })
         .maybe("user", source.auth.as_ref().map(|a| a.username.clone()))
-        .maybe("password-secret", source.auth.as_ref().map(|_| format!("libvirt-{}-storage-auth-secret0", source.index)))
+        .maybe(
+            "password-secret",
+            source.auth.as_ref().map(|_| format!("libvirt-{}-storage-auth-secret0", source.index)),
+        )
         .maybe("initiator-name", source.initiator_iqn.clone())
 }
 

@@ -77,7 +77,13 @@ pub fn boot(b: &mut Builder) -> Result<()> {
     }
     text.push_str("strict=on");
     b.option("-boot", text);
-    for (option, value) in [("-kernel", &os.kernel), ("-initrd", &os.initrd), ("-append", &os.cmdline), ("-dtb", &os.dtb), ("-shim", &os.shim)] {
+    for (option, value) in [
+        ("-kernel", &os.kernel),
+        ("-initrd", &os.initrd),
+        ("-append", &os.cmdline),
+        ("-dtb", &os.dtb),
+        ("-shim", &os.shim),
+    ] {
         if let Some(value) = value {
             b.option(option, value.clone());
         }
@@ -99,10 +105,17 @@ pub fn serial_bios(b: &mut Builder) {
 /// SMBIOS tables and firmware configuration.
 pub fn sysinfo(b: &mut Builder) {
     if b.def.os.smbios == Some(SmbiosMode::Sysinfo) {
-        let tables: Vec<Smbios> = b.def.sysinfo.iter().filter_map(|s| if let Sysinfo::Smbios(t) = s { Some(t.clone()) } else { None }).collect();
+        let tables: Vec<Smbios> = b
+            .def
+            .sysinfo
+            .iter()
+            .filter_map(|s| if let Sysinfo::Smbios(t) = s { Some(t.clone()) } else { None })
+            .collect();
         tables.iter().for_each(|t| smbios(b, t));
     }
-    for entry in b.def.sysinfo.iter().filter_map(|s| if let Sysinfo::FwCfg(c) = s { Some(c.clone()) } else { None }).flatten() {
+    for entry in
+        b.def.sysinfo.iter().filter_map(|s| if let Sysinfo::FwCfg(c) = s { Some(c.clone()) } else { None }).flatten()
+    {
         let mut text = format!("name={}", comma(&entry.name));
         match (&entry.value, &entry.file) {
             (Some(value), _) => {
@@ -122,12 +135,33 @@ fn smbios(b: &mut Builder, table: &Smbios) {
         (0, &[("vendor", "vendor"), ("version", "version"), ("date", "date"), ("release", "release")], &table.bios),
         (
             1,
-            &[("manufacturer", "manufacturer"), ("product", "product"), ("version", "version"), ("serial", "serial"), ("uuid", "uuid"), ("sku", "sku"), ("family", "family")],
+            &[
+                ("manufacturer", "manufacturer"),
+                ("product", "product"),
+                ("version", "version"),
+                ("serial", "serial"),
+                ("uuid", "uuid"),
+                ("sku", "sku"),
+                ("family", "family"),
+            ],
             &table.system,
         ),
     ];
-    let board = [("manufacturer", "manufacturer"), ("product", "product"), ("version", "version"), ("serial", "serial"), ("asset", "asset"), ("location", "location")];
-    let chassis = [("manufacturer", "manufacturer"), ("version", "version"), ("serial", "serial"), ("asset", "asset"), ("sku", "sku")];
+    let board = [
+        ("manufacturer", "manufacturer"),
+        ("product", "product"),
+        ("version", "version"),
+        ("serial", "serial"),
+        ("asset", "asset"),
+        ("location", "location"),
+    ];
+    let chassis = [
+        ("manufacturer", "manufacturer"),
+        ("version", "version"),
+        ("serial", "serial"),
+        ("asset", "asset"),
+        ("sku", "sku"),
+    ];
     let mut lines = Vec::new();
     let mut line = |kind: u32, names: &[(&str, &str)], values: &Vec<(String, String)>| {
         let mut text = format!("type={kind}");

@@ -19,7 +19,9 @@ pub fn clock(b: &mut Builder) -> Result<()> {
         }
         match timer.tick_policy {
             Some(TickPolicy::Catchup) => text.push_str(",driftfix=slew"),
-            Some(TickPolicy::Merge | TickPolicy::Discard) => return Err(unsupported("unsupported rtc timer tickpolicy")),
+            Some(TickPolicy::Merge | TickPolicy::Discard) => {
+                return Err(unsupported("unsupported rtc timer tickpolicy"));
+            }
             Some(TickPolicy::Delay) | None => {}
         }
     }
@@ -29,8 +31,12 @@ pub fn clock(b: &mut Builder) -> Result<()> {
             continue;
         }
         match timer.tick_policy {
-            Some(TickPolicy::Delay) if b.capability.has_type("kvm-pit") => b.option("-global", "kvm-pit.lost_tick_policy=delay"),
-            Some(TickPolicy::Discard) if b.capability.has_type("kvm-pit") => b.option("-global", "kvm-pit.lost_tick_policy=discard"),
+            Some(TickPolicy::Delay) if b.capability.has_type("kvm-pit") => {
+                b.option("-global", "kvm-pit.lost_tick_policy=delay")
+            }
+            Some(TickPolicy::Discard) if b.capability.has_type("kvm-pit") => {
+                b.option("-global", "kvm-pit.lost_tick_policy=discard")
+            }
             Some(TickPolicy::Merge) => return Err(unsupported("unsupported pit tickpolicy 'merge'")),
             _ => {}
         }
@@ -47,7 +53,9 @@ fn base(b: &Builder) -> String {
     match &b.def.clock.offset {
         ClockOffset::Utc { adjustment: Some(Adjustment::Seconds(s)) } => at(b.inputs.now + s),
         ClockOffset::Utc { .. } => "utc".into(),
-        ClockOffset::Localtime { adjustment: Some(Adjustment::Seconds(s)) } => at(b.inputs.now + b.inputs.utc_offset + s),
+        ClockOffset::Localtime { adjustment: Some(Adjustment::Seconds(s)) } => {
+            at(b.inputs.now + b.inputs.utc_offset + s)
+        }
         // A time zone is set in QEMU's environment.
         ClockOffset::Localtime { .. } | ClockOffset::Timezone(_) => "localtime".into(),
         ClockOffset::Variable { adjustment, basis, .. } => {

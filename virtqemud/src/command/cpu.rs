@@ -85,8 +85,14 @@ fn removed_features(model: &str) -> &'static [&'static str] {
     match model {
         "Icelake-Client" | "Icelake-Client-noTSX" => &["intel-pt"],
         "Icelake-Server" | "Icelake-Server-noTSX" => &["intel-pt", "mpx"],
-        "Cascadelake-Server" | "Cascadelake-Server-noTSX" | "Skylake-Client" | "Skylake-Client-IBRS" | "Skylake-Client-noTSX-IBRS"
-        | "Skylake-Server" | "Skylake-Server-IBRS" | "Skylake-Server-noTSX-IBRS" => &["mpx"],
+        "Cascadelake-Server"
+        | "Cascadelake-Server-noTSX"
+        | "Skylake-Client"
+        | "Skylake-Client-IBRS"
+        | "Skylake-Client-noTSX-IBRS"
+        | "Skylake-Server"
+        | "Skylake-Server-IBRS"
+        | "Skylake-Server-noTSX-IBRS" => &["mpx"],
         "EPYC" | "EPYC-IBPB" | "Dhyana" | "Opteron_G3" => &["monitor"],
         _ => &[],
     }
@@ -226,14 +232,22 @@ pub fn smp(b: &mut Builder) -> Result<()> {
     let vcpus = &b.def.vcpu;
     let (online, max) = (vcpus.online(), vcpus.max());
     // Hot-plugged ones are added later, in their slots.
-    let initial = if vcpus.individual { vcpus.vcpus.iter().filter(|v| v.online && v.hotpluggable != Some(true)).count() } else { online };
+    let initial = if vcpus.individual {
+        vcpus.vcpus.iter().filter(|v| v.online && v.hotpluggable != Some(true)).count()
+    } else {
+        online
+    };
     let mut text = initial.to_string();
     if initial != max {
         let _ = write!(text, ",maxcpus={max}");
     }
     match b.def.cpu.as_ref().and_then(|c| c.topology) {
         Some(t) => {
-            let _ = write!(text, ",sockets={},dies={},clusters={},cores={},threads={}", t.sockets, t.dies, t.clusters, t.cores, t.threads);
+            let _ = write!(
+                text,
+                ",sockets={},dies={},clusters={},cores={},threads={}",
+                t.sockets, t.dies, t.clusters, t.cores, t.threads
+            );
         }
         None => {
             let _ = write!(text, ",sockets={max},cores=1,threads=1");

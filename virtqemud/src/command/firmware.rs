@@ -55,7 +55,9 @@ pub fn loader(b: &mut Builder) {
                 b.option("-bios", comma(path).into_owned());
             }
         }
-        Some(LoaderKind::Pflash) if loader.secure == Some(true) => b.option("-global", "driver=cfi.pflash01,property=secure,value=on"),
+        Some(LoaderKind::Pflash) if loader.secure == Some(true) => {
+            b.option("-global", "driver=cfi.pflash01,property=secure,value=on")
+        }
         Some(LoaderKind::Pflash | LoaderKind::None) => {}
     }
 }

@@ -73,7 +73,14 @@ pub struct LaunchInputs {
 
 impl LaunchInputs {
     /// What `domxml-to-native` shows: a guest that nobody prepared anything for.
-    pub fn shown(lib_dir: &str, run_dir: &str, name: &str, search_path: &str, now: i64, utc_offset: i64) -> LaunchInputs {
+    pub fn shown(
+        lib_dir: &str,
+        run_dir: &str,
+        name: &str,
+        search_path: &str,
+        now: i64,
+        utc_offset: i64,
+    ) -> LaunchInputs {
         let short_name = format!("-1-{}", short(name));
         let domain_dir = format!("{lib_dir}/domain-{short_name}");
         LaunchInputs {

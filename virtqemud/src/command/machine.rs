@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use conf::domain::clock::TimerName;
 use conf::domain::device::iommu::IommuModel;
 use conf::domain::device::memory::MemoryModel;
 use conf::domain::device::sound::SoundModel;
-use conf::domain::clock::TimerName;
 use conf::domain::features::{GicVersion, IoApic, KvmFeature};
 use conf::domain::launch_security::LaunchSecurity;
 use error::Result;
@@ -34,7 +34,10 @@ pub fn machine(b: &mut Builder) -> Result<()> {
     if def.numa.cells.iter().any(|c| !c.caches.is_empty()) || !def.numa.interconnects.is_empty() {
         text.push_str(",hmat=on");
     }
-    if matches!(def.launch_security, Some(LaunchSecurity::Sev { .. } | LaunchSecurity::SevSnp { .. } | LaunchSecurity::S390Pv)) {
+    if matches!(
+        def.launch_security,
+        Some(LaunchSecurity::Sev { .. } | LaunchSecurity::SevSnp { .. } | LaunchSecurity::S390Pv)
+    ) {
         text.push_str(",confidential-guest-support=lsec0");
     }
     if let Some(id) = memory::default_backend_id(b) {

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
+use conf::Bitmap;
 use conf::domain::DomainDef;
-use conf::domain::device::memory::{MemoryAccess, MemoryModel};
 use conf::domain::device::iotune::IoTune;
+use conf::domain::device::memory::{MemoryAccess, MemoryModel};
 use conf::domain::memory::{MemoryAllocation, MemorySource};
 use conf::domain::numa::NumaMode;
 use conf::domain::vcpu::Placement;
-use conf::Bitmap;
 use error::{Code, Domain, Error, Result};
 use serde_json::{Value, json};
 
@@ -48,7 +48,11 @@ pub fn default_backend_id(b: &Builder) -> Option<String> {
 pub fn placement(def: &DomainDef, host: &HostDevices) -> Result<()> {
     let auto = Some(Placement::Auto);
     if def.vcpu.placement == auto || def.numatune.memory.as_ref().is_some_and(|m| m.placement == auto) {
-        return Err(Error::new(Domain::Domain, Code::InternalError, "Advice from numad is needed in case of automatic numa placement"));
+        return Err(Error::new(
+            Domain::Domain,
+            Code::InternalError,
+            "Advice from numad is needed in case of automatic numa placement",
+        ));
     }
     let overall = def.numatune.memory.iter().filter_map(|m| m.nodes.as_ref());
     overall.chain(def.numatune.nodes.iter().map(|n| &n.nodes)).try_for_each(|nodes| available(nodes, host))
@@ -56,7 +60,9 @@ pub fn placement(def: &DomainDef, host: &HostDevices) -> Result<()> {
 
 fn available(nodes: &Bitmap, host: &HostDevices) -> Result<()> {
     match nodes.iter().find(|n| !host.numa_nodes.contains(n)) {
-        Some(missing) => Err(Error::new(Domain::None, Code::ConfigUnsupported, format!("NUMA node {missing} is unavailable"))),
+        Some(missing) => {
+            Err(Error::new(Domain::None, Code::ConfigUnsupported, format!("NUMA node {missing} is unavailable")))
+        }
         None => Ok(()),
     }
 }
@@ -66,7 +72,9 @@ pub fn memory(b: &mut Builder) -> Result<()> {
     let def = b.def;
     let initial = initial_kib(def);
     let mut text = format!("size={initial}k");
-    if def.memory.max_kib > 0 && (def.memory.slots > 0 || def.devices.memories.iter().any(|m| m.model != MemoryModel::SgxEpc)) {
+    if def.memory.max_kib > 0
+        && (def.memory.slots > 0 || def.devices.memories.iter().any(|m| m.model != MemoryModel::SgxEpc))
+    {
         let _ = write!(text, ",slots={},maxmem={}k", def.memory.slots, def.memory.max_kib);
     }
     b.option("-m", text);
@@ -144,7 +152,10 @@ pub fn backend(b: &Builder, id: &str, wish: &Wish) -> Result<(Props, bool)> {
             prealloc = true;
         }
         props = Props::object("memory-backend-file", id).with("mem-path", path);
-        props = props.maybe("discard-data", discard.filter(|d| *d)).nonzero("align", wish.align_kib.unwrap_or(0) * 1024).maybe("pmem", wish.pmem.then_some(true));
+        props = props
+            .maybe("discard-data", discard.filter(|d| *d))
+            .nonzero("align", wish.align_kib.unwrap_or(0) * 1024)
+            .maybe("pmem", wish.pmem.then_some(true));
     } else {
         props = Props::object("memory-backend-ram", id);
     }
@@ -181,7 +192,8 @@ fn policy(b: &Builder, wish: &Wish) -> Result<Option<(Bitmap, &'static str)>> {
     let overall = def.numatune.memory.as_ref();
     let cell = wish.cell.and_then(|c| def.numatune.nodes.iter().find(|n| n.cell == c));
     let mode = cell.map(|c| c.mode).or(overall.and_then(|m| m.mode)).unwrap_or(NumaMode::Strict);
-    let nodes = wish.nodes.cloned().or_else(|| cell.map(|c| c.nodes.clone())).or_else(|| overall.and_then(|m| m.nodes.clone()));
+    let nodes =
+        wish.nodes.cloned().or_else(|| cell.map(|c| c.nodes.clone())).or_else(|| overall.and_then(|m| m.nodes.clone()));
     let Some(nodes) = nodes else { return Ok(None) };
     available(&nodes, &b.inputs.host)?;
     Ok(word(mode).map(|word| (nodes, word)))
@@ -210,10 +222,16 @@ fn huge_page<'a>(b: &'a Builder, wish: &Wish) -> Result<Option<(u64, &'a str)>> 
     let found = if pages == 0 { mounts.first() } else { mounts.iter().find(|(size, _)| *size == pages) };
     match found {
         Some((size, path)) => Ok(Some((*size, path))),
-        None if mounts.is_empty() => {
-            Err(Error::new(Domain::Qemu, Code::InternalError, "hugetlbfs filesystem is not mounted or disabled by administrator config"))
-        }
-        None => Err(Error::new(Domain::Qemu, Code::InternalError, format!("Unable to find any usable hugetlbfs mount for {pages} KiB"))),
+        None if mounts.is_empty() => Err(Error::new(
+            Domain::Qemu,
+            Code::InternalError,
+            "hugetlbfs filesystem is not mounted or disabled by administrator config",
+        )),
+        None => Err(Error::new(
+            Domain::Qemu,
+            Code::InternalError,
+            format!("Unable to find any usable hugetlbfs mount for {pages} KiB"),
+        )),
     }
 }
 

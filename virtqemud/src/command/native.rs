@@ -32,8 +32,14 @@ pub fn show(mut def: DomainDef, capability: &Capability, inputs: &LaunchInputs, 
 
 /// Leaves out what may be missing at a start: optional images on volumes, which cannot be found without their pool.
 fn drop_optional(def: &mut DomainDef) {
-    let missing = |d: &DiskDef| d.source.kind == SourceKind::Volume && d.startup_policy == Some(StartupPolicy::Optional);
-    for cdrom in def.devices.disks.iter_mut().filter(|d| missing(d) && matches!(d.device, DiskDevice::Cdrom | DiskDevice::Floppy)) {
+    let missing =
+        |d: &DiskDef| d.source.kind == SourceKind::Volume && d.startup_policy == Some(StartupPolicy::Optional);
+    for cdrom in def
+        .devices
+        .disks
+        .iter_mut()
+        .filter(|d| missing(d) && matches!(d.device, DiskDevice::Cdrom | DiskDevice::Floppy))
+    {
         cdrom.source = StorageSource::new(SourceKind::File);
     }
     def.devices.disks.retain(|d| !missing(d));

@@ -58,7 +58,11 @@ fn graphics(def: &DomainDef, means: &HostMeans) -> Result<()> {
             _ => false,
         };
         if renders && !means.has_dri {
-            return Err(Error::system(Domain::None, &io::Error::from_raw_os_error(2), "cannot open directory '/dev/dri'"));
+            return Err(Error::system(
+                Domain::None,
+                &io::Error::from_raw_os_error(2),
+                "cannot open directory '/dev/dri'",
+            ));
         }
         if renders && means.render_node.is_none() {
             return Err(Error::new(Domain::None, Code::InternalError, "No DRM render nodes available"));
@@ -78,10 +82,18 @@ fn image(source: Option<&StorageSource>) -> Result<()> {
     if source.kind == SourceKind::Volume
         && let Some(volume) = &source.volume
     {
-        return Err(Error::new(Domain::Storage, Code::NoStoragePool, format!("no storage pool with matching name '{}'", volume.pool)));
+        return Err(Error::new(
+            Domain::Storage,
+            Code::NoStoragePool,
+            format!("no storage pool with matching name '{}'", volume.pool),
+        ));
     }
     if let Some(group) = &source.fd_group {
-        return Err(Error::new(Domain::Qemu, Code::InvalidArg, format!("file descriptor group '{group}' was not associated with the domain")));
+        return Err(Error::new(
+            Domain::Qemu,
+            Code::InvalidArg,
+            format!("file descriptor group '{group}' was not associated with the domain"),
+        ));
     }
     source.auth.iter().try_for_each(|auth| secret(&auth.secret))?;
     source.encryption.iter().flat_map(|e| &e.secrets).try_for_each(secret)?;
@@ -99,11 +111,14 @@ fn secret(reference: &SecretRef) -> Result<()> {
 
 fn host_device(source: &HostdevSource, means: &HostMeans) -> Result<()> {
     match source {
-        HostdevSource::Pci { driver, .. } if !means.passthrough => Err(unsupported(Domain::Qemu, match driver.name {
-            Some(HostdevDriverName::Vfio) => "host doesn't support VFIO PCI passthrough",
-            Some(HostdevDriverName::Kvm) => "host doesn't support legacy PCI passthrough",
-            _ => "host doesn't support passthrough of host PCI devices",
-        })),
+        HostdevSource::Pci { driver, .. } if !means.passthrough => Err(unsupported(
+            Domain::Qemu,
+            match driver.name {
+                Some(HostdevDriverName::Vfio) => "host doesn't support VFIO PCI passthrough",
+                Some(HostdevDriverName::Kvm) => "host doesn't support legacy PCI passthrough",
+                _ => "host doesn't support passthrough of host PCI devices",
+            },
+        )),
         HostdevSource::Scsi { source: ScsiSource::Host { adapter, bus, target, unit }, .. } => {
             let host = adapter.strip_prefix("scsi_host").unwrap_or(adapter);
             let folder = format!("/sys/bus/scsi/devices/{host}:{bus}:{target}:{unit}/scsi_generic");
@@ -121,13 +136,21 @@ fn helpers(def: &DomainDef, means: &HostMeans) -> Result<()> {
     if def.devices.videos.iter().any(|v| v.backend == Some(VideoBackend::VhostUser)) && !means.vhost_user_gpu {
         return Err(Error::new(Domain::Qemu, Code::OperationFailed, "Unable to find a satisfying vhost-user-gpu"));
     }
-    for fs in def.devices.filesystems.iter().filter(|f| f.driver == Some(FilesystemDriver::VirtioFs) && f.socket.is_none()) {
+    for fs in
+        def.devices.filesystems.iter().filter(|f| f.driver == Some(FilesystemDriver::VirtioFs) && f.socket.is_none())
+    {
         match fs.binary.path.as_deref() {
-            None => return Err(Error::new(Domain::Qemu, Code::OperationFailed, "Unable to find a satisfying virtiofsd")),
+            None => {
+                return Err(Error::new(Domain::Qemu, Code::OperationFailed, "Unable to find a satisfying virtiofsd"));
+            }
             Some(path) if !std::path::Path::new(path).exists() => {
-                return Err(Error::new(Domain::None, Code::InternalError, format!(
-                    "Child process ({path} --print-capabilities) unexpected exit status 127: libvirt:  error : cannot execute binary {path}: No such file or directory\n"
-                )));
+                return Err(Error::new(
+                    Domain::None,
+                    Code::InternalError,
+                    format!(
+                        "Child process ({path} --print-capabilities) unexpected exit status 127: libvirt:  error : cannot execute binary {path}: No such file or directory\n"
+                    ),
+                ));
             }
             Some(_) => {}
         }
@@ -142,7 +165,10 @@ fn processor(def: &DomainDef, capability: &Capability) -> Result<()> {
     let arch = &capability.arch;
     if cpu.mode == Some(CpuMode::HostPassthrough) && !kvm {
         let host = std::env::consts::ARCH;
-        return Err(unsupported(Domain::Qemu, format!("CPU mode 'host-passthrough' for {arch} qemu domain on {host} host is not supported by hypervisor")));
+        return Err(unsupported(
+            Domain::Qemu,
+            format!("CPU mode 'host-passthrough' for {arch} qemu domain on {host} host is not supported by hypervisor"),
+        ));
     }
     let named = matches!(cpu.mode, None | Some(CpuMode::Custom)) && cpu.model.is_some();
     // emulated processors are whatever QEMU makes of them
@@ -150,7 +176,8 @@ fn processor(def: &DomainDef, capability: &Capability) -> Result<()> {
         return Ok(());
     }
     let Some(offered) = host_model(capability, VirtType::Kvm, false) else { return Ok(()) };
-    let mut provided: BTreeSet<String> = model::find(offered.decoded.model).iter().flat_map(|m| m.features.iter().map(|f| (*f).to_owned())).collect();
+    let mut provided: BTreeSet<String> =
+        model::find(offered.decoded.model).iter().flat_map(|m| m.features.iter().map(|f| (*f).to_owned())).collect();
     for (name, policy) in &offered.decoded.features {
         match policy {
             Policy::Require => drop(provided.insert((*name).to_owned())),
@@ -166,7 +193,11 @@ fn processor(def: &DomainDef, capability: &Capability) -> Result<()> {
         w.push_str(&format!("<vendor>{vendor}</vendor>"));
     }
     for feature in &cpu.features {
-        w.push_str(&format!("<feature name='{}' policy='{}'/>", feature.name, feature.policy.unwrap_or(FeaturePolicy::Require)));
+        w.push_str(&format!(
+            "<feature name='{}' policy='{}'/>",
+            feature.name,
+            feature.policy.unwrap_or(FeaturePolicy::Require)
+        ));
     }
     w.push_str("</cpu>");
     let provider = Provider { arch, vendor: offered.vendor, features: &provided };
@@ -181,7 +212,11 @@ fn memory(def: &DomainDef, means: &HostMeans) -> Result<()> {
     };
     if let Some(memory) = &def.numatune.memory {
         if memory.placement == Some(Placement::Auto) {
-            return Err(Error::new(Domain::Domain, Code::InternalError, "Advice from numad is needed in case of automatic numa placement"));
+            return Err(Error::new(
+                Domain::Domain,
+                Code::InternalError,
+                "Advice from numad is needed in case of automatic numa placement",
+            ));
         }
         memory.nodes.iter().try_for_each(available)?;
     }
@@ -189,7 +224,8 @@ fn memory(def: &DomainDef, means: &HostMeans) -> Result<()> {
 }
 
 fn shared_memory(def: &DomainDef) -> Result<()> {
-    let misplaced = def.devices.shmems.iter().any(|s| s.info.address.as_ref().is_some_and(|a| a.kind() != AddressKind::Pci));
+    let misplaced =
+        def.devices.shmems.iter().any(|s| s.info.address.as_ref().is_some_and(|a| a.kind() != AddressKind::Pci));
     if misplaced {
         return Err(unsupported(Domain::Qemu, "only 'pci' addresses are supported for the shared memory device"));
     }
@@ -202,7 +238,9 @@ mod tests {
     use conf::domain::ParseContext;
 
     fn refuse(devices: &str, more: &str) -> (i32, i32, String) {
-        let text = format!("<domain type='qemu'><name>a</name><memory>1024</memory>{more}<os><type arch='x86_64'>hvm</type></os><devices>{devices}</devices></domain>");
+        let text = format!(
+            "<domain type='qemu'><name>a</name><memory>1024</memory>{more}<os><type arch='x86_64'>hvm</type></os><devices>{devices}</devices></domain>"
+        );
         let def = DomainDef::parse(&text, ParseContext::default()).unwrap();
         let means = HostMeans { numa_nodes: Bitmap::first(1), ..HostMeans::default() };
         let result = graphics(&def, &means)
@@ -218,32 +256,62 @@ mod tests {
     fn what_the_host_lacks() {
         let disk = |source: &str| format!("<disk type='network'>{source}<target dev='vda' bus='virtio'/></disk>");
         let rows = [
-            ("<graphics type='egl-headless'/>".to_owned(), "", 38, 0, "cannot open directory '/dev/dri': No such file or directory"),
+            (
+                "<graphics type='egl-headless'/>".to_owned(),
+                "",
+                38,
+                0,
+                "cannot open directory '/dev/dri': No such file or directory",
+            ),
             (
                 disk("<auth username='u'><secret type='ceph' usage='one'/></auth><source protocol='rbd' name='p/i'/>"),
-                "", 66, 30, "Secret not found: no secret with matching usage 'one'",
+                "",
+                66,
+                30,
+                "Secret not found: no secret with matching usage 'one'",
             ),
             (
                 "<disk type='volume'><source pool='p' volume='v'/><target dev='vda'/></disk>".to_owned(),
-                "", 49, 18, "Storage pool not found: no storage pool with matching name 'p'",
+                "",
+                49,
+                18,
+                "Storage pool not found: no storage pool with matching name 'p'",
             ),
             (
                 "<disk type='file'><source file='/a' fdgroup='g'/><target dev='vda'/></disk>".to_owned(),
-                "", 8, 10, "invalid argument: file descriptor group 'g' was not associated with the domain",
+                "",
+                8,
+                10,
+                "invalid argument: file descriptor group 'g' was not associated with the domain",
             ),
             (
-                "<hostdev mode='subsystem' type='pci'><source><address bus='1' slot='2'/></source></hostdev>".to_owned(),
-                "", 67, 10, "unsupported configuration: host doesn't support passthrough of host PCI devices",
+                "<hostdev mode='subsystem' type='pci'><source><address bus='1' slot='2'/></source></hostdev>"
+                    .to_owned(),
+                "",
+                67,
+                10,
+                "unsupported configuration: host doesn't support passthrough of host PCI devices",
             ),
             (
                 "<video><driver name='vhostuser'/><model type='virtio'/></video>".to_owned(),
-                "", 9, 10, "operation failed: Unable to find a satisfying vhost-user-gpu",
+                "",
+                9,
+                10,
+                "operation failed: Unable to find a satisfying vhost-user-gpu",
             ),
-            (String::new(), "<numatune><memory mode='strict' nodeset='0-3'/></numatune>", 67, 0, "unsupported configuration: NUMA node 1 is unavailable"),
+            (
+                String::new(),
+                "<numatune><memory mode='strict' nodeset='0-3'/></numatune>",
+                67,
+                0,
+                "unsupported configuration: NUMA node 1 is unavailable",
+            ),
             (
                 String::new(),
                 "<numatune><memory mode='strict' placement='auto'/></numatune>",
-                1, 20, "internal error: Advice from numad is needed in case of automatic numa placement",
+                1,
+                20,
+                "internal error: Advice from numad is needed in case of automatic numa placement",
             ),
         ];
         for (devices, more, code, domain, message) in rows {

@@ -18,7 +18,13 @@ pub fn numa(b: &mut Builder) -> Result<()> {
     let backends = cells
         .iter()
         .enumerate()
-        .map(|(number, cell)| backend(b, &format!("ram-node{number}"), &Wish { size_kib: cell.memory_kib, cell: Some(number as u32), ..Wish::default() }))
+        .map(|(number, cell)| {
+            backend(
+                b,
+                &format!("ram-node{number}"),
+                &Wish { size_kib: cell.memory_kib, cell: Some(number as u32), ..Wish::default() },
+            )
+        })
         .collect::<Result<Vec<_>>>()?;
     // Machines of old know their memory by `mem=`; a back end is only given there when something is asked of it.
     let plain = b.capability.machine(b.virt, b.def.os.machine.as_deref().unwrap_or("")).is_some_and(|m| m.numa_mem);
@@ -56,10 +62,18 @@ fn initiator(b: &Builder, cell: usize) -> u32 {
         return cell as u32;
     }
     let best = |bandwidth: bool| {
-        let mine = b.def.numa.interconnects.iter().filter(move |i| i.bandwidth == bandwidth && i.target as usize == cell && i.cache.is_none());
+        let mine = b
+            .def
+            .numa
+            .interconnects
+            .iter()
+            .filter(move |i| i.bandwidth == bandwidth && i.target as usize == cell && i.cache.is_none());
         if bandwidth { mine.max_by_key(|i| i.value) } else { mine.min_by_key(|i| i.value) }.map(|i| i.initiator)
     };
-    best(true).or_else(|| best(false)).or_else(|| cells.iter().position(|c| c.cpus.as_ref().is_some_and(|c| !c.is_empty())).map(|n| n as u32)).unwrap_or(0)
+    best(true)
+        .or_else(|| best(false))
+        .or_else(|| cells.iter().position(|c| c.cpus.as_ref().is_some_and(|c| !c.is_empty())).map(|n| n as u32))
+        .unwrap_or(0)
 }
 
 fn distances(b: &mut Builder, cells: &[NumaCell]) {
@@ -86,7 +100,10 @@ fn attributes(i: &Interconnect) -> String {
     };
     let what = if i.bandwidth { "bandwidth" } else { "latency" };
     let unit = if i.bandwidth { "K" } else { "" };
-    format!("hmat-lb,initiator={},target={},hierarchy={hierarchy},data-type={kind}-{what},{what}={}{unit}", i.initiator, i.target, i.value)
+    format!(
+        "hmat-lb,initiator={},target={},hierarchy={hierarchy},data-type={kind}-{what},{what}={}{unit}",
+        i.initiator, i.target, i.value
+    )
 }
 
 fn caches(b: &mut Builder, cells: &[NumaCell]) {

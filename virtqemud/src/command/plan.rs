@@ -9,8 +9,9 @@ use error::Result;
 use serde_json::Value;
 
 use super::device::{
-    audio, channel, console, controller, crypto, disk, filesystem, graphics, hostdev, hub, input, interface, iommu, memballoon,
-    memory_device, misc, panic, parallel, redirdev, rng, serial, shmem, smartcard, sound, tpm, video, vsock, watchdog,
+    audio, channel, console, controller, crypto, disk, filesystem, graphics, hostdev, hub, input, interface, iommu,
+    memballoon, memory_device, misc, panic, parallel, redirdev, rng, serial, shmem, smartcard, sound, tpm, video,
+    vsock, watchdog,
 };
 use super::inputs::{Endpoint, LaunchInputs};
 use super::props::Props;
@@ -73,7 +74,11 @@ impl Builder<'_> {
         let id = props.get("id").and_then(Value::as_str).unwrap_or("").to_owned();
         if let Some(Zpci { uid: Some(uid), fid: Some(fid) }) = self.zpci.get(&id).copied() {
             // Its companion on the mainframe's own bus comes first.
-            let companion = Props::driver("zpci").with("uid", uid).with("fid", fid).with("target", id).with("id", format!("zpci{uid}"));
+            let companion = Props::driver("zpci")
+                .with("uid", uid)
+                .with("fid", fid)
+                .with("target", id)
+                .with("id", format!("zpci{uid}"));
             self.json("-device", &companion);
         }
         self.json("-device", &props);
@@ -131,11 +136,14 @@ fn board(b: &mut Builder) -> Result<()> {
     b.option("-name", format!("guest={},debug-threads=on", escape::comma(&b.def.name)));
     misc::deprecation(b);
     b.flag("-S");
-    let key = Props::object("secret", "masterKey0").with("format", "raw").with("file", format!("{}/master-key.aes", b.inputs.domain_dir));
+    let key = Props::object("secret", "masterKey0")
+        .with("format", "raw")
+        .with("file", format!("{}/master-key.aes", b.inputs.domain_dir));
     b.object(&key);
     let managed = |s: &StorageSource| s.reservations.as_ref().is_some_and(|r| r.managed == Some(true));
     if b.def.devices.disks.iter().any(|d| managed(&d.source)) {
-        let helper = Props::object("pr-manager-helper", "pr-helper0").with("path", format!("{}/pr-helper0.sock", b.inputs.domain_dir));
+        let helper = Props::object("pr-manager-helper", "pr-helper0")
+            .with("path", format!("{}/pr-helper0.sock", b.inputs.domain_dir));
         b.object(&helper);
     }
     firmware::pflash(b)?;

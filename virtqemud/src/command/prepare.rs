@@ -32,10 +32,7 @@ pub fn prepare(def: &mut DomainDef, capability: &Capability) -> Result<()> {
 fn name_cpu(def: &mut DomainDef, capability: &Capability) -> Result<()> {
     let virt = if def.virt_type == DomainVirtType::Kvm { VirtType::Kvm } else { VirtType::Tcg };
     let x86 = machine::is_x86(def);
-    if x86
-        && virt == VirtType::Tcg
-        && def.cpu.as_ref().is_some_and(|c| c.mode == Some(CpuMode::HostPassthrough))
-    {
+    if x86 && virt == VirtType::Tcg && def.cpu.as_ref().is_some_and(|c| c.mode == Some(CpuMode::HostPassthrough)) {
         return Err(unsupported_mode(capability, "host-passthrough", virt));
     }
     if x86 && virt == VirtType::Kvm {
@@ -69,7 +66,8 @@ fn name_cpu(def: &mut DomainDef, capability: &Capability) -> Result<()> {
 
 fn unsupported_mode(capability: &Capability, mode: &str, virt: VirtType) -> Error {
     let arch = &capability.arch;
-    let detail = format!("CPU mode '{mode}' for {arch} {} domain on {arch} host is not supported by hypervisor", virt.name());
+    let detail =
+        format!("CPU mode '{mode}' for {arch} {} domain on {arch} host is not supported by hypervisor", virt.name());
     Error::new(Domain::Qemu, Code::ConfigUnsupported, detail)
 }
 
@@ -79,7 +77,9 @@ fn check_cpu(def: &DomainDef, capability: &Capability) -> Result<()> {
     if !matches!(cpu.check, Some(CpuCheck::Partial | CpuCheck::Full)) {
         return Ok(());
     }
-    let (Some(model), Some(props)) = (cpu.model.as_deref().and_then(model::find), capability.kvm.as_ref().and_then(|k| k.host_cpu.as_ref())) else {
+    let (Some(model), Some(props)) =
+        (cpu.model.as_deref().and_then(model::find), capability.kvm.as_ref().and_then(|k| k.host_cpu.as_ref()))
+    else {
         return Ok(());
     };
     let on = props.iter().filter(|(_, value)| **value == serde_json::Value::Bool(true));

@@ -22,7 +22,11 @@ const OF_THE_SYSTEM: &[&str] = &["osxsave", "ospke"];
 ///
 /// # Errors
 /// `VIR_ERR_OPERATION_FAILED` when the makers differ, `VIR_ERR_INTERNAL_ERROR` when a document has no model.
-pub fn baseline(cpus: &[CpuDocument], flags: u32, offered: Option<(&BTreeSet<String>, &dyn Fn(&str) -> bool)>) -> Result<String> {
+pub fn baseline(
+    cpus: &[CpuDocument],
+    flags: u32,
+    offered: Option<(&BTreeSet<String>, &dyn Fn(&str) -> bool)>,
+) -> Result<String> {
     let failed = |text: &str| Error::new(Domain::Cpu, Code::OperationFailed, text);
     let first = cpus.first().ok_or_else(|| failed("no CPUs given"))?;
     if let Some(at) = cpus.iter().position(|cpu| cpu.model.is_none()) {
@@ -47,11 +51,14 @@ pub fn baseline(cpus: &[CpuDocument], flags: u32, offered: Option<(&BTreeSet<Str
         features.retain(|name| !NOT_MIGRATABLE.contains(&name.as_str()));
     }
     let known = |name: &str| offered.is_none_or(|(_, known)| known(name));
-    let shared = first.model.filter(|model| cpus.iter().all(|cpu| cpu.model.is_some_and(|other| other.name == model.name)));
+    let shared =
+        first.model.filter(|model| cpus.iter().all(|cpu| cpu.model.is_some_and(|other| other.name == model.name)));
     // The model that all of them name is kept; otherwise the nearest one, for any maker when theirs is not named.
     let named = shared.filter(|model| known(model.name) && first.arch.is_some() && !is_host(cpus));
     let decoded = match named {
-        Some(model) => decode(&features, vendor.or(model.vendor), model.signature, Purpose::Guest, |name| name == model.name),
+        Some(model) => {
+            decode(&features, vendor.or(model.vendor), model.signature, Purpose::Guest, |name| name == model.name)
+        }
         None => decode(&features, vendor.or_else(|| common_vendor(cpus)), UNKNOWN, Purpose::Guest, known),
     };
     let decoded = decoded.ok_or_else(|| failed("no CPU model describes these CPUs"))?;
@@ -101,7 +108,11 @@ mod tests {
 
     #[test]
     fn one_model_stays_itself() {
-        let text = of(&["<cpu><arch>x86_64</arch><model>Haswell</model><feature name='x2apic'/><feature name='ss'/></cpu>"], 0).unwrap();
+        let text = of(
+            &["<cpu><arch>x86_64</arch><model>Haswell</model><feature name='x2apic'/><feature name='ss'/></cpu>"],
+            0,
+        )
+        .unwrap();
         assert_eq!(
             text,
             "<cpu mode='custom' match='exact'>\n  <model fallback='forbid'>Haswell</model>\n  <feature policy='require' name='ss'/>\n</cpu>\n"
@@ -110,7 +121,11 @@ mod tests {
 
     #[test]
     fn what_stops_migration_is_left_out_on_request() {
-        let text = of(&["<cpu><arch>x86_64</arch><model>Haswell</model><feature policy='require' name='invtsc'/></cpu>"], MIGRATABLE).unwrap();
+        let text = of(
+            &["<cpu><arch>x86_64</arch><model>Haswell</model><feature policy='require' name='invtsc'/></cpu>"],
+            MIGRATABLE,
+        )
+        .unwrap();
         assert_eq!(text, "<cpu mode='custom' match='exact'>\n  <model fallback='forbid'>Haswell</model>\n</cpu>\n");
     }
 
@@ -123,17 +138,30 @@ mod tests {
             ],
             0,
         );
-        assert_eq!(text.unwrap(), "<cpu mode='custom' match='exact'>\n  <model fallback='allow'>Haswell</model>\n  <vendor>Intel</vendor>\n</cpu>\n");
+        assert_eq!(
+            text.unwrap(),
+            "<cpu mode='custom' match='exact'>\n  <model fallback='allow'>Haswell</model>\n  <vendor>Intel</vendor>\n</cpu>\n"
+        );
     }
 
     #[test]
     fn makers_do_not_mix() {
         let error = of(
-            &["<cpu><arch>x86_64</arch><model>Haswell</model><vendor>Intel</vendor></cpu>", "<cpu><arch>x86_64</arch><model>EPYC</model><vendor>AMD</vendor></cpu>"],
+            &[
+                "<cpu><arch>x86_64</arch><model>Haswell</model><vendor>Intel</vendor></cpu>",
+                "<cpu><arch>x86_64</arch><model>EPYC</model><vendor>AMD</vendor></cpu>",
+            ],
             0,
         );
         assert_eq!(error.unwrap_err().message, "operation failed: CPU vendors do not match");
-        let mixed = of(&["<cpu><arch>x86_64</arch><model>Haswell</model></cpu>", "<cpu><arch>x86_64</arch><model>EPYC</model></cpu>"], 0).unwrap();
+        let mixed = of(
+            &[
+                "<cpu><arch>x86_64</arch><model>Haswell</model></cpu>",
+                "<cpu><arch>x86_64</arch><model>EPYC</model></cpu>",
+            ],
+            0,
+        )
+        .unwrap();
         assert!(mixed.contains(">kvm64</model>") && mixed.contains("name='avx2'"), "{mixed}");
     }
 

@@ -61,7 +61,8 @@ fn obstacle(cpu: &CpuDocument, provider: &Provider<'_>) -> Option<String> {
         return Some(format!("Host CPU provides forbidden features: {}", listed(forbidden)));
     }
     // Sub-features of nested virtualisation are not part of the processor's own description.
-    let missing: Vec<&String> = cpu.required.difference(provider.features).filter(|name| !name.starts_with("vmx-")).collect();
+    let missing: Vec<&String> =
+        cpu.required.difference(provider.features).filter(|name| !name.starts_with("vmx-")).collect();
     if !missing.is_empty() {
         return Some(format!("Host CPU does not provide required features: {}", listed(missing)));
     }
@@ -77,7 +78,8 @@ mod tests {
     use crate::cpu::model::find;
 
     fn check(text: &str, expected: Comparison) {
-        let features: BTreeSet<String> = find("EPYC-Rome").unwrap().features.iter().map(|name| (*name).to_owned()).collect();
+        let features: BTreeSet<String> =
+            find("EPYC-Rome").unwrap().features.iter().map(|name| (*name).to_owned()).collect();
         let provider = Provider { arch: "x86_64", vendor: Some("AMD"), features: &features };
         let cpu = CpuDocument::parse(text).unwrap();
         assert_eq!(compare(&cpu, &provider, false).unwrap(), expected, "{text}");

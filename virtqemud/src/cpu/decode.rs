@@ -103,14 +103,16 @@ mod tests {
 
     #[test]
     fn a_model_describes_itself() {
-        let decoded = decode(&features_of("EPYC-Rome", &[], &[]), Some("AMD"), (23, 49), Purpose::Guest, |_| true).unwrap();
+        let decoded =
+            decode(&features_of("EPYC-Rome", &[], &[]), Some("AMD"), (23, 49), Purpose::Guest, |_| true).unwrap();
         assert_eq!(decoded, Decoded { model: "EPYC-Rome", features: vec![] });
     }
 
     #[test]
     fn extra_features_are_required_and_missing_ones_disabled() {
         let features = features_of("Skylake-Client", &["hypervisor"], &["hle"]);
-        let decoded = decode(&features, Some("Intel"), (6, 94), Purpose::Guest, |name| name == "Skylake-Client").unwrap();
+        let decoded =
+            decode(&features, Some("Intel"), (6, 94), Purpose::Guest, |name| name == "Skylake-Client").unwrap();
         assert_eq!(decoded.features, [("hypervisor", Policy::Require), ("hle", Policy::Disable)]);
     }
 

@@ -49,10 +49,12 @@ impl CpuDocument {
             model::find(&name).ok_or_else(unknown)
         });
         let model = model.transpose()?;
-        let mut required: BTreeSet<String> = model.iter().flat_map(|model| model.features.iter().map(|name| (*name).to_owned())).collect();
+        let mut required: BTreeSet<String> =
+            model.iter().flat_map(|model| model.features.iter().map(|name| (*name).to_owned())).collect();
         let mut forbidden = BTreeSet::new();
         for node in root.children("feature") {
-            let name = node.attr("name").ok_or_else(|| Error::new(Domain::Cpu, Code::XmlError, "Invalid CPU feature name"))?;
+            let name =
+                node.attr("name").ok_or_else(|| Error::new(Domain::Cpu, Code::XmlError, "Invalid CPU feature name"))?;
             if !known(name) {
                 return Err(Error::new(Domain::Cpu, Code::InternalError, format!("Unknown CPU feature {name}")));
             }
@@ -74,5 +76,7 @@ impl CpuDocument {
 }
 
 fn known(name: &str) -> bool {
-    feature::rank(name) != usize::MAX || name.starts_with("vmx-") || model::models().iter().any(|model| model.features.contains(name))
+    feature::rank(name) != usize::MAX
+        || name.starts_with("vmx-")
+        || model::models().iter().any(|model| model.features.contains(name))
 }

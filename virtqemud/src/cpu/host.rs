@@ -29,7 +29,8 @@ impl HostCpu {
         }
         let kvm = Kvm::new().ok();
         let vendor = cpuid(0, 0);
-        let letters: Vec<u8> = [vendor.ebx, vendor.edx, vendor.ecx].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let letters: Vec<u8> =
+            [vendor.ebx, vendor.edx, vendor.ecx].iter().flat_map(|word| word.to_le_bytes()).collect();
         let features = WORDS.iter().flat_map(|word| {
             let value = match word.place {
                 Place::Cpuid { leaf, subleaf, register } => {

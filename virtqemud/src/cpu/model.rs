@@ -19,7 +19,9 @@ pub struct Model {
 impl Model {
     /// A numbered version (`EPYC-v2`) of another model.
     pub fn is_version(&self) -> bool {
-        self.name.rsplit_once("-v").is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+        self.name
+            .rsplit_once("-v")
+            .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
     }
 }
 

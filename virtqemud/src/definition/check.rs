@@ -18,7 +18,10 @@ use conf::domain::lifecycle::LifecycleAction;
 use conf::domain::os::{Firmware, LoaderKind, OsType};
 use error::{Code, Domain, Error, Result};
 
-use super::{Facts, check_controller, check_device, check_disk, check_display, check_drive, check_interface, check_policy, check_small, unsupported, virt_type, xml_error};
+use super::{
+    Facts, check_controller, check_device, check_disk, check_display, check_drive, check_interface, check_policy,
+    check_small, unsupported, virt_type, xml_error,
+};
 use crate::address::machine;
 
 /// ACPI on machines that have none.

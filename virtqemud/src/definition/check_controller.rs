@@ -39,7 +39,12 @@ pub(super) fn all(def: &DomainDef) -> Result<()> {
 }
 
 fn scsi(def: &DomainDef, controller: &ControllerDef) -> Result<()> {
-    let virtio = matches!(controller.model, Some(ControllerModel::VirtioScsi | ControllerModel::VirtioTransitional | ControllerModel::VirtioNonTransitional));
+    let virtio = matches!(
+        controller.model,
+        Some(
+            ControllerModel::VirtioScsi | ControllerModel::VirtioTransitional | ControllerModel::VirtioNonTransitional
+        )
+    );
     let options = [
         (controller.queues.is_some_and(|n| n > 0), "queues"),
         (controller.cmd_per_lun.is_some_and(|n| n > 0), "cmd_per_lun"),
@@ -57,8 +62,12 @@ fn scsi(def: &DomainDef, controller: &ControllerDef) -> Result<()> {
         return Err(unsupported(format!("iothread '{}' not defined in iothreadid", thread.id)));
     }
     match controller.model {
-        Some(ControllerModel::Ncr53c90) if controller.number() != 0 => Err(unsupported("ncr53c90 can only be used as first SCSI controller")),
-        Some(ControllerModel::Ncr53c90) if machine::is_x86(def) => Err(unsupported("ncr53c90 SCSI controller is not a built-in for this machine")),
+        Some(ControllerModel::Ncr53c90) if controller.number() != 0 => {
+            Err(unsupported("ncr53c90 can only be used as first SCSI controller"))
+        }
+        Some(ControllerModel::Ncr53c90) if machine::is_x86(def) => {
+            Err(unsupported("ncr53c90 SCSI controller is not a built-in for this machine"))
+        }
         Some(ControllerModel::Buslogic) => Err(unsupported("Unsupported controller model: buslogic")),
         _ => Ok(()),
     }
@@ -86,7 +95,8 @@ fn pci(def: &DomainDef, controller: &ControllerDef) -> Result<()> {
     let says = |option: &str, fault: &str| {
         let name = pci.model_name.map_or("", Vocabulary::word);
         Err(unsupported(format!(
-            "Option '{option}' {fault} for PCI controller with index '{}', model '{model}' and modelName '{name}'", controller.number()
+            "Option '{option}' {fault} for PCI controller with index '{}', model '{model}' and modelName '{name}'",
+            controller.number()
         )))
     };
     if pci.model_name.is_some_and(|n| !names.contains(&n)) {

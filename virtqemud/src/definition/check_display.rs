@@ -24,7 +24,9 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
         if let Graphics::Vnc(vnc) = &graphics.graphics
             && let Some(length) = vnc.auth.passwd.as_ref().map(String::len).filter(|l| *l > VNC_PASSWORD_MAX)
         {
-            return Err(unsupported(format!("VNC password is {length} characters long, only {VNC_PASSWORD_MAX} permitted")));
+            return Err(unsupported(format!(
+                "VNC password is {length} characters long, only {VNC_PASSWORD_MAX} permitted"
+            )));
         }
     }
     hostdevs(def, facts)?;

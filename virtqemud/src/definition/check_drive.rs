@@ -93,7 +93,9 @@ fn transient(disk: &DiskDef) -> Result<()> {
     if disk.device != DiskDevice::Disk {
         return Err(unsupported(format!("transient disk supported only with 'disk' device ({name})")));
     }
-    if disk.transient_share_backing == Some(true) && !matches!(disk.bus, Some(DiskBus::Usb | DiskBus::Virtio | DiskBus::Scsi)) {
+    if disk.transient_share_backing == Some(true)
+        && !matches!(disk.bus, Some(DiskBus::Usb | DiskBus::Virtio | DiskBus::Scsi))
+    {
         let bus = disk.bus.map_or("", Vocabulary::word);
         return Err(unsupported(format!("disk bus '{bus}' doesn't support transiend disk backing image sharing")));
     }
@@ -109,17 +111,36 @@ fn throttling(def: &DomainDef, disk: &DiskDef) -> Result<()> {
     if *tune != unlimited && disk.bus == Some(DiskBus::Sd) {
         return Err(unsupported("<iotune> is not supported with bus='sd'"));
     }
-    let grouped = def.devices.disks.iter().take_while(|d| !std::ptr::eq(*d, disk)).find(|d| tune.group_name.is_some() && d.iotune.group_name == tune.group_name);
+    let grouped = def
+        .devices
+        .disks
+        .iter()
+        .take_while(|d| !std::ptr::eq(*d, disk))
+        .find(|d| tune.group_name.is_some() && d.iotune.group_name == tune.group_name);
     if let Some(other) = grouped.filter(|d| d.iotune != *tune) {
         return Err(unsupported(format!("different iotunes for disks {} and {}", other.dst, disk.dst)));
     }
     let limits = [
-        tune.total_bytes_sec, tune.read_bytes_sec, tune.write_bytes_sec, tune.total_iops_sec, tune.read_iops_sec, tune.write_iops_sec,
-        tune.total_bytes_sec_max, tune.read_bytes_sec_max, tune.write_bytes_sec_max, tune.total_iops_sec_max, tune.read_iops_sec_max,
-        tune.write_iops_sec_max, tune.size_iops_sec,
+        tune.total_bytes_sec,
+        tune.read_bytes_sec,
+        tune.write_bytes_sec,
+        tune.total_iops_sec,
+        tune.read_iops_sec,
+        tune.write_iops_sec,
+        tune.total_bytes_sec_max,
+        tune.read_bytes_sec_max,
+        tune.write_bytes_sec_max,
+        tune.total_iops_sec_max,
+        tune.read_iops_sec_max,
+        tune.write_iops_sec_max,
+        tune.size_iops_sec,
     ];
     if limits.iter().any(|l| *l > THROTTLE_MAX) {
-        return Err(Error::new(Domain::Qemu, Code::ArgumentUnsupported, format!("block I/O throttle limit must be no more than {THROTTLE_MAX} using QEMU")));
+        return Err(Error::new(
+            Domain::Qemu,
+            Code::ArgumentUnsupported,
+            format!("block I/O throttle limit must be no more than {THROTTLE_MAX} using QEMU"),
+        ));
     }
     Ok(())
 }
@@ -168,10 +189,15 @@ fn address(def: &DomainDef, disk: &DiskDef) -> Result<()> {
             if at.bus != 0 {
                 return Err(internal("SCSI controller only supports 1 bus"));
             }
-            let controller = def.devices.controllers.iter().find(|c| c.kind == ControllerKind::Scsi && c.number() == at.controller);
+            let controller =
+                def.devices.controllers.iter().find(|c| c.kind == ControllerKind::Scsi && c.number() == at.controller);
             match controller.and_then(|c| c.model) {
-                Some(ControllerModel::LsiLogic) if at.target != 0 => Err(unsupported("target must be 0 for controller model 'lsilogic'")),
-                Some(ControllerModel::LsiLogic) if at.unit > LSI_TARGET_MAX => Err(unsupported("This QEMU doesn't support target greater than 7")),
+                Some(ControllerModel::LsiLogic) if at.target != 0 => {
+                    Err(unsupported("target must be 0 for controller model 'lsilogic'"))
+                }
+                Some(ControllerModel::LsiLogic) if at.unit > LSI_TARGET_MAX => {
+                    Err(unsupported("This QEMU doesn't support target greater than 7"))
+                }
                 _ => Ok(()),
             }
         }
@@ -222,7 +248,9 @@ fn encryption(source: &StorageSource, encryption: &Encryption) -> Result<()> {
         return Ok(());
     }
     match format {
-        EncryptionFormat::Qcow | EncryptionFormat::Default => return Err(unsupported("old qcow/qcow2 encryption is not supported")),
+        EncryptionFormat::Qcow | EncryptionFormat::Default => {
+            return Err(unsupported("old qcow/qcow2 encryption is not supported"));
+        }
         EncryptionFormat::Luks2 | EncryptionFormat::LuksAny => {
             return Err(unsupported(format!("'{format}' is currently not supported by the qemu encryption engine")));
         }

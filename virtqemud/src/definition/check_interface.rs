@@ -26,7 +26,9 @@ fn check(interface: &InterfaceDef) -> Result<()> {
         return Err(unsupported(format!("invalid model for interface of type '{kind}': '{model}' - must be 'virtio'")));
     }
     if virtio {
-        for (name, size) in [("rx_queue_size", interface.driver.rx_queue_size), ("tx_queue_size", interface.driver.tx_queue_size)] {
+        for (name, size) in
+            [("rx_queue_size", interface.driver.rx_queue_size), ("tx_queue_size", interface.driver.tx_queue_size)]
+        {
             if size.is_some_and(|s| s > 0 && !s.is_power_of_two()) {
                 return Err(unsupported(format!("{name} has to be a power of two")));
             }
@@ -34,8 +36,14 @@ fn check(interface: &InterfaceDef) -> Result<()> {
     }
     let made_by_qemu = matches!(
         kind,
-        InterfaceKind::User | InterfaceKind::Server | InterfaceKind::Client | InterfaceKind::Mcast | InterfaceKind::Udp | InterfaceKind::Internal
-            | InterfaceKind::Hostdev | InterfaceKind::Vdpa
+        InterfaceKind::User
+            | InterfaceKind::Server
+            | InterfaceKind::Client
+            | InterfaceKind::Mcast
+            | InterfaceKind::Udp
+            | InterfaceKind::Internal
+            | InterfaceKind::Hostdev
+            | InterfaceKind::Vdpa
     );
     let passt = interface.backend.kind == Some(NetBackend::Passt);
     if interface.mtu.is_some() && made_by_qemu && !passt {
@@ -43,10 +51,14 @@ fn check(interface: &InterfaceDef) -> Result<()> {
     }
     match interface.teaming.as_ref().map(|t| t.kind) {
         Some(TeamingKind::Persistent) if !virtio => {
-            return Err(unsupported(format!("virtio-net teaming persistent interface must be <model type='virtio'/>, not '{model}'")));
+            return Err(unsupported(format!(
+                "virtio-net teaming persistent interface must be <model type='virtio'/>, not '{model}'"
+            )));
         }
         Some(TeamingKind::Transient) if !matches!(kind, InterfaceKind::Hostdev | InterfaceKind::Network) => {
-            return Err(unsupported(format!("virtio-net teaming transient interface must be type='hostdev', not '{kind}'")));
+            return Err(unsupported(format!(
+                "virtio-net teaming transient interface must be type='hostdev', not '{kind}'"
+            )));
         }
         _ => {}
     }

@@ -28,10 +28,14 @@ pub(super) fn all(def: &DomainDef) -> Result<()> {
     }
     let life = &def.lifecycle;
     if life.on_crash == LifecycleAction::RenameRestart {
-        return Err(unsupported("qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'"));
+        return Err(unsupported(
+            "qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'",
+        ));
     }
     if life.on_reboot == LifecycleAction::Destroy && life.on_poweroff == LifecycleAction::Restart {
-        return Err(unsupported("qemu driver doesn't support 'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'"));
+        return Err(unsupported(
+            "qemu driver doesn't support 'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'",
+        ));
     }
     if let ClockOffset::Absolute(start) = &def.clock.offset
         && *start > START_MAX

@@ -27,8 +27,12 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
     memories(def, facts)?;
     for panic in &def.devices.panics {
         match (panic.model, kind(&panic.info)) {
-            (Some(PanicModel::Isa), Some(at)) if at != AddressKind::Isa => return Err(unsupported("panic is supported only with ISA address type")),
-            (Some(PanicModel::Pvpanic), Some(at)) if at != AddressKind::Pci => return Err(unsupported("pvpanic is supported only with PCI address type")),
+            (Some(PanicModel::Isa), Some(at)) if at != AddressKind::Isa => {
+                return Err(unsupported("panic is supported only with ISA address type"));
+            }
+            (Some(PanicModel::Pvpanic), Some(at)) if at != AddressKind::Pci => {
+                return Err(unsupported("pvpanic is supported only with PCI address type"));
+            }
             (Some(PanicModel::Isa), _) if !facts.capability.has_type("pvpanic") => {
                 return Err(unsupported("the QEMU binary does not support the ISA panic device"));
             }
@@ -40,7 +44,9 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
             (WatchdogModel::I6300esb, Some(at)) if at != AddressKind::Pci => {
                 return Err(unsupported("i6300esb model of watchdog can go only on PCI bus"));
             }
-            (WatchdogModel::Ib700, Some(_)) => return Err(unsupported("ib700 model of watchdog does not support configuring the address")),
+            (WatchdogModel::Ib700, Some(_)) => {
+                return Err(unsupported("ib700 model of watchdog does not support configuring the address"));
+            }
             _ => {}
         }
     }
@@ -52,7 +58,8 @@ pub(super) fn all(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
             return Err(unsupported("fmode and dmode must be used with accessmode=mapped"));
         }
     }
-    let (proxies, others): (Vec<_>, Vec<_>) = def.devices.tpms.iter().partition(|t| t.model == Some(TpmModel::SpaprProxy));
+    let (proxies, others): (Vec<_>, Vec<_>) =
+        def.devices.tpms.iter().partition(|t| t.model == Some(TpmModel::SpaprProxy));
     if proxies.len() > 1 {
         return Err(unsupported("only a single TPM Proxy device is supported"));
     }
@@ -90,7 +97,7 @@ fn memories(def: &DomainDef, facts: &Facts<'_>) -> Result<()> {
 fn shmem(shmem: &ShmemDef) -> Result<()> {
     match shmem.model {
         Some(model @ ShmemModel::IvshmemPlain) if shmem.server.is_some() => {
-                return Err(unsupported(format!("shmem model '{model}' is supported only with server option disabled")));
+            return Err(unsupported(format!("shmem model '{model}' is supported only with server option disabled")));
         }
         Some(model @ ShmemModel::IvshmemDoorbell) => {
             if shmem.server.is_none() {

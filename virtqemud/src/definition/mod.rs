@@ -11,8 +11,8 @@
 //! Reading order: `machine`, `controllers` (default devices), `cpu`, `disk`, `device`, `firmware`, `check`.
 
 mod check;
-mod check_device;
 mod check_controller;
+mod check_device;
 mod check_disk;
 mod check_display;
 mod check_drive;

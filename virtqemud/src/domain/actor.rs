@@ -166,11 +166,8 @@ impl Actor {
 
     async fn finish_death(&mut self) {
         let Some(guest) = &self.guest else { return };
-        let off = if guest.victim.is_requested() {
-            State::OFF_DESTROYED
-        } else {
-            guest.ending.unwrap_or(State::OFF_CRASHED)
-        };
+        let off =
+            if guest.victim.is_requested() { State::OFF_DESTROYED } else { guest.ending.unwrap_or(State::OFF_CRASHED) };
         if off == State::OFF_CRASHED {
             tracing::error!(domain = %self.name, pid = guest.pid.number(), "QEMU ended unexpectedly");
         }
@@ -297,15 +294,19 @@ impl Actor {
     pub(super) async fn write_definition(&self, def: &Arc<DomainDef>) -> error::Result<()> {
         let path = self.driver.definition_file(&self.name);
         let text = process::definition_document(def);
-        run_blocking(move || file::write_atomic(&path, text.as_bytes(), 0o600))
-            .await
-            .map_err(|e| Error::system(error::Domain::Qemu, &e, format!("cannot write definition of domain '{}'", self.name)))
+        run_blocking(move || file::write_atomic(&path, text.as_bytes(), 0o600)).await.map_err(|e| {
+            Error::system(error::Domain::Qemu, &e, format!("cannot write definition of domain '{}'", self.name))
+        })
     }
 
     pub(super) async fn write_autostart(&self, on: bool) -> error::Result<()> {
-        let (link, definition): (PathBuf, PathBuf) = (self.driver.autostart_link(&self.name), self.driver.definition_file(&self.name));
-        let text = format!("Failed to {} autostart link of domain '{}'", if on { "create" } else { "delete" }, self.name);
-        run_blocking(move || autostart::set(&link, &definition, on)).await.map_err(|e| Error::system(error::Domain::Qemu, &e, text))
+        let (link, definition): (PathBuf, PathBuf) =
+            (self.driver.autostart_link(&self.name), self.driver.definition_file(&self.name));
+        let text =
+            format!("Failed to {} autostart link of domain '{}'", if on { "create" } else { "delete" }, self.name);
+        run_blocking(move || autostart::set(&link, &definition, on))
+            .await
+            .map_err(|e| Error::system(error::Domain::Qemu, &e, text))
     }
 }
 

@@ -141,7 +141,13 @@ impl Event {
         match self {
             Event::Lifecycle { event, detail } => {
                 let msg = remote::DomainEventLifecycleMsg { dom, event: *event, detail: *detail };
-                wrap!(style, msg, DOMAIN_EVENT_LIFECYCLE, DOMAIN_EVENT_CALLBACK_LIFECYCLE, DomainEventCallbackLifecycleMsg)
+                wrap!(
+                    style,
+                    msg,
+                    DOMAIN_EVENT_LIFECYCLE,
+                    DOMAIN_EVENT_CALLBACK_LIFECYCLE,
+                    DomainEventCallbackLifecycleMsg
+                )
             }
             Event::Reboot => {
                 let msg = remote::DomainEventRebootMsg { dom };
@@ -149,23 +155,43 @@ impl Event {
             }
             Event::RtcChange(offset) => {
                 let msg = remote::DomainEventRtcChangeMsg { dom, offset: *offset };
-                wrap!(style, msg, DOMAIN_EVENT_RTC_CHANGE, DOMAIN_EVENT_CALLBACK_RTC_CHANGE, DomainEventCallbackRtcChangeMsg)
+                wrap!(
+                    style,
+                    msg,
+                    DOMAIN_EVENT_RTC_CHANGE,
+                    DOMAIN_EVENT_CALLBACK_RTC_CHANGE,
+                    DomainEventCallbackRtcChangeMsg
+                )
             }
             Event::Watchdog(action) => {
                 let msg = remote::DomainEventWatchdogMsg { dom, action: *action };
                 wrap!(style, msg, DOMAIN_EVENT_WATCHDOG, DOMAIN_EVENT_CALLBACK_WATCHDOG, DomainEventCallbackWatchdogMsg)
             }
             Event::IoError { source, alias, action, .. } if id == c::VIR_DOMAIN_EVENT_ID_IO_ERROR => {
-                let msg = remote::DomainEventIoErrorMsg { dom, src_path: source.clone(), dev_alias: alias.clone(), action: *action };
+                let msg = remote::DomainEventIoErrorMsg {
+                    dom,
+                    src_path: source.clone(),
+                    dev_alias: alias.clone(),
+                    action: *action,
+                };
                 wrap!(style, msg, DOMAIN_EVENT_IO_ERROR, DOMAIN_EVENT_CALLBACK_IO_ERROR, DomainEventCallbackIoErrorMsg)
             }
             Event::IoError { source, alias, action, reason } => {
                 let (src_path, dev_alias, reason) = (source.clone(), alias.clone(), reason.clone());
                 let msg = remote::DomainEventIoErrorReasonMsg { dom, src_path, dev_alias, action: *action, reason };
-                wrap!(style, msg, DOMAIN_EVENT_IO_ERROR_REASON, DOMAIN_EVENT_CALLBACK_IO_ERROR_REASON, DomainEventCallbackIoErrorReasonMsg)
+                wrap!(
+                    style,
+                    msg,
+                    DOMAIN_EVENT_IO_ERROR_REASON,
+                    DOMAIN_EVENT_CALLBACK_IO_ERROR_REASON,
+                    DomainEventCallbackIoErrorReasonMsg
+                )
             }
             Event::Graphics { phase, local, remote, auth, subject } => {
-                let subject = subject.iter().map(|(type_, name)| remote::DomainEventGraphicsIdentity { type_: type_.clone(), name: name.clone() });
+                let subject = subject.iter().map(|(type_, name)| remote::DomainEventGraphicsIdentity {
+                    type_: type_.clone(),
+                    name: name.clone(),
+                });
                 let msg = remote::DomainEventGraphicsMsg {
                     dom,
                     phase: *phase,
@@ -178,7 +204,13 @@ impl Event {
             }
             Event::TrayChange { alias, reason } => {
                 let msg = remote::DomainEventTrayChangeMsg { dom, dev_alias: alias.clone(), reason: *reason };
-                wrap!(style, msg, DOMAIN_EVENT_TRAY_CHANGE, DOMAIN_EVENT_CALLBACK_TRAY_CHANGE, DomainEventCallbackTrayChangeMsg)
+                wrap!(
+                    style,
+                    msg,
+                    DOMAIN_EVENT_TRAY_CHANGE,
+                    DOMAIN_EVENT_CALLBACK_TRAY_CHANGE,
+                    DomainEventCallbackTrayChangeMsg
+                )
             }
             Event::Wakeup => {
                 let msg = remote::DomainEventPmwakeupMsg { dom };
@@ -194,11 +226,23 @@ impl Event {
             }
             Event::BalloonChange(actual) => {
                 let msg = remote::DomainEventBalloonChangeMsg { dom, actual: *actual };
-                wrap!(style, msg, DOMAIN_EVENT_BALLOON_CHANGE, DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE, DomainEventCallbackBalloonChangeMsg)
+                wrap!(
+                    style,
+                    msg,
+                    DOMAIN_EVENT_BALLOON_CHANGE,
+                    DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE,
+                    DomainEventCallbackBalloonChangeMsg
+                )
             }
             Event::DeviceRemoved(alias) => {
                 let msg = remote::DomainEventDeviceRemovedMsg { dom, dev_alias: alias.clone() };
-                wrap!(style, msg, DOMAIN_EVENT_DEVICE_REMOVED, DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED, DomainEventCallbackDeviceRemovedMsg)
+                wrap!(
+                    style,
+                    msg,
+                    DOMAIN_EVENT_DEVICE_REMOVED,
+                    DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED,
+                    DomainEventCallbackDeviceRemovedMsg
+                )
             }
             _ => self.flat_message(dom, style),
         }
@@ -209,15 +253,18 @@ impl Event {
         let Style::Callback(callback_id) = style else { return None };
         match self {
             Event::DeviceRemovalFailed(alias) => {
-                let msg = remote::DomainEventCallbackDeviceRemovalFailedMsg { callback_id, dom, dev_alias: alias.clone() };
+                let msg =
+                    remote::DomainEventCallbackDeviceRemovalFailedMsg { callback_id, dom, dev_alias: alias.clone() };
                 body(proc::DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED, &msg)
             }
             Event::AgentLifecycle(state, reason) => {
-                let msg = remote::DomainEventCallbackAgentLifecycleMsg { callback_id, dom, state: *state, reason: *reason };
+                let msg =
+                    remote::DomainEventCallbackAgentLifecycleMsg { callback_id, dom, state: *state, reason: *reason };
                 body(proc::DOMAIN_EVENT_CALLBACK_AGENT_LIFECYCLE, &msg)
             }
             Event::MetadataChange { kind, uri } => {
-                let msg = remote::DomainEventCallbackMetadataChangeMsg { callback_id, dom, type_: *kind, nsuri: uri.clone() };
+                let msg =
+                    remote::DomainEventCallbackMetadataChangeMsg { callback_id, dom, type_: *kind, nsuri: uri.clone() };
                 body(proc::DOMAIN_EVENT_CALLBACK_METADATA_CHANGE, &msg)
             }
             _ => None,
@@ -227,7 +274,11 @@ impl Event {
 
 impl GraphicsAddress {
     fn wire(&self) -> remote::DomainEventGraphicsAddress {
-        remote::DomainEventGraphicsAddress { family: self.family, node: self.node.clone(), service: self.service.clone() }
+        remote::DomainEventGraphicsAddress {
+            family: self.family,
+            node: self.node.clone(),
+            service: self.service.clone(),
+        }
     }
 }
 
@@ -256,8 +307,10 @@ mod tests {
 
     #[test]
     fn a_failed_disk_is_told_twice_with_and_without_reason() {
-        let event = Event::IoError { source: "/a".into(), alias: "virtio-disk0".into(), action: 1, reason: "enospc".into() };
-        let numbers: Vec<_> = event.ids().iter().map(|id| event.message(*id, &dom(), Style::Global).unwrap().0).collect();
+        let event =
+            Event::IoError { source: "/a".into(), alias: "virtio-disk0".into(), action: 1, reason: "enospc".into() };
+        let numbers: Vec<_> =
+            event.ids().iter().map(|id| event.message(*id, &dom(), Style::Global).unwrap().0).collect();
         assert_eq!(numbers, [172, 195]);
     }
 

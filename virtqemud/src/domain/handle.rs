@@ -82,7 +82,9 @@ impl Domain {
     pub async fn ask<T, F>(&self, work: F) -> error::Result<T>
     where
         T: Send + 'static,
-        F: for<'a> FnOnce(&'a mut Actor) -> Pin<Box<dyn Future<Output = error::Result<T>> + Send + 'a>> + Send + 'static,
+        F: for<'a> FnOnce(&'a mut Actor) -> Pin<Box<dyn Future<Output = error::Result<T>> + Send + 'a>>
+            + Send
+            + 'static,
     {
         let (answer_tx, answer) = oneshot::channel();
         let (started_tx, started) = oneshot::channel();

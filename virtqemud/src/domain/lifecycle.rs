@@ -62,7 +62,8 @@ impl Actor {
     /// Forgets the stored definition; a running guest becomes transient.
     pub async fn undefine(&mut self, flags: u32) -> error::Result<()> {
         let Some(def) = self.persistent.clone() else { return Err(invalid("cannot undefine transient domain")) };
-        let nvram = def.os.loader.as_ref().and_then(|loader| loader.nvram.as_ref()).and_then(|nvram| nvram.path.clone());
+        let nvram =
+            def.os.loader.as_ref().and_then(|loader| loader.nvram.as_ref()).and_then(|nvram| nvram.path.clone());
         let nvram = nvram.filter(|path| std::path::Path::new(path).exists());
         let has = |flag| flags & flag != 0;
         if nvram.is_some() && !has(c::VIR_DOMAIN_UNDEFINE_NVRAM) && !has(c::VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) {
@@ -88,7 +89,8 @@ impl Actor {
         } else {
             self.retire();
         }
-        self.driver.emit(&told, &Event::lifecycle(c::VIR_DOMAIN_EVENT_UNDEFINED, c::VIR_DOMAIN_EVENT_UNDEFINED_REMOVED));
+        self.driver
+            .emit(&told, &Event::lifecycle(c::VIR_DOMAIN_EVENT_UNDEFINED, c::VIR_DOMAIN_EVENT_UNDEFINED_REMOVED));
         Ok(())
     }
 
@@ -254,7 +256,9 @@ impl Actor {
         }
         let (link, definition) = (self.driver.autostart_once_link(&self.name), self.driver.definition_file(&self.name));
         let text = format!("Failed to change autostart link of domain '{}'", self.name);
-        run_blocking(move || object::autostart::set(&link, &definition, on)).await.map_err(|e| Error::system(error::Domain::Qemu, &e, text))
+        run_blocking(move || object::autostart::set(&link, &definition, on))
+            .await
+            .map_err(|e| Error::system(error::Domain::Qemu, &e, text))
     }
 
     /// Gives back what belonged to a process that [`destroy`] has ended.
@@ -321,7 +325,8 @@ impl Actor {
 
     /// A copy of the stored definition, to be changed.
     pub(crate) fn stored_def(&self) -> error::Result<DomainDef> {
-        let stored = self.persistent.as_ref().ok_or_else(|| invalid("transient domains do not have any persistent config"))?;
+        let stored =
+            self.persistent.as_ref().ok_or_else(|| invalid("transient domains do not have any persistent config"))?;
         Ok(DomainDef::clone(stored))
     }
 
@@ -338,7 +343,11 @@ impl Actor {
     /// Replaces the stored definition if it is still `old`.
     pub(crate) async fn replace(&mut self, old: Arc<DomainDef>, new: DomainDef) -> error::Result<()> {
         if !self.persistent.as_ref().is_some_and(|now| Arc::ptr_eq(now, &old)) {
-            return Err(Error::new(error::Domain::Qemu, Code::OperationFailed, "the definition was changed by somebody else meanwhile"));
+            return Err(Error::new(
+                error::Domain::Qemu,
+                Code::OperationFailed,
+                "the definition was changed by somebody else meanwhile",
+            ));
         }
         self.store(new).await
     }
@@ -366,9 +375,11 @@ impl Actor {
             return Err(e);
         }
         let told = self.domain.view().wire();
-        self.driver.emit(&told, &Event::lifecycle(c::VIR_DOMAIN_EVENT_UNDEFINED, c::VIR_DOMAIN_EVENT_UNDEFINED_RENAMED));
+        self.driver
+            .emit(&told, &Event::lifecycle(c::VIR_DOMAIN_EVENT_UNDEFINED, c::VIR_DOMAIN_EVENT_UNDEFINED_RENAMED));
         let (definition, link) = (self.driver.definition_file(&old), self.driver.autostart_link(&old));
-        let removed = run_blocking(move || file::remove_durable(&link).and_then(|_| file::remove_durable(&definition))).await;
+        let removed =
+            run_blocking(move || file::remove_durable(&link).and_then(|_| file::remove_durable(&definition))).await;
         if let Err(e) = removed {
             tracing::error!(domain = %self.name, error = %e, "cannot remove the definition under the old name '{old}'");
         }
@@ -379,7 +390,12 @@ impl Actor {
     }
 
     /// Changes title, description or a foreign element.
-    pub(crate) async fn set_metadata(&mut self, change: crate::api::MetadataChange, live: bool, config: bool) -> error::Result<()> {
+    pub(crate) async fn set_metadata(
+        &mut self,
+        change: crate::api::MetadataChange,
+        live: bool,
+        config: bool,
+    ) -> error::Result<()> {
         if config {
             let mut def = self.stored_def()?;
             change.apply(&mut def);

@@ -108,7 +108,9 @@ pub fn meaning(event: &Event) -> Change {
         },
         "BALLOON_CHANGE" => Change::Balloon(data.get("actual").and_then(Value::as_u64).unwrap_or(0)),
         "DEVICE_DELETED" => named(text("device")).map_or(Change::Other, Change::DeviceDeleted),
-        "DEVICE_UNPLUG_GUEST_ERROR" | "MEM_UNPLUG_ERROR" => named(text("device")).map_or(Change::Other, Change::UnplugFailed),
+        "DEVICE_UNPLUG_GUEST_ERROR" | "MEM_UNPLUG_ERROR" => {
+            named(text("device")).map_or(Change::Other, Change::UnplugFailed)
+        }
         "VSERPORT_CHANGE" => Change::Port { alias: text("id"), open: flag("open").unwrap_or(false) },
         "SUSPEND" => Change::Asleep,
         "SUSPEND_DISK" => Change::Hibernated,
@@ -127,7 +129,9 @@ fn named(id: String) -> Option<String> {
 
 fn graphics(data: &Value, phase: i32) -> Change {
     let end = |side: &str| {
-        let field = |key: &str| data.get(side).and_then(|end| end.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let field = |key: &str| {
+            data.get(side).and_then(|end| end.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         let family = match field("family").as_str() {
             "ipv6" => 1,
             "unix" => 2,
@@ -138,7 +142,9 @@ fn graphics(data: &Value, phase: i32) -> Change {
     };
     let auth = data.pointer("/server/auth").and_then(Value::as_str).unwrap_or_default().to_owned();
     let subject = [("x509dname", "x509_dname"), ("saslUsername", "sasl_username")];
-    let subject = subject.iter().filter_map(|(kind, key)| Some((kind.to_string(), data.get("client")?.get(key)?.as_str()?.to_owned())));
+    let subject = subject
+        .iter()
+        .filter_map(|(kind, key)| Some((kind.to_string(), data.get("client")?.get(key)?.as_str()?.to_owned())));
     Change::Graphics { phase, local: end("server"), remote: end("client"), auth, subject: subject.collect() }
 }
 
@@ -156,7 +162,10 @@ mod tests {
     fn meanings() {
         assert_eq!(of("SHUTDOWN", json!({"guest": true, "reason": "guest-shutdown"})), Change::Shutdown(Some(true)));
         assert_eq!(of("SHUTDOWN", Value::Null), Change::Shutdown(None));
-        assert_eq!(of("RESET", json!({"guest": false, "reason": "host-qmp-system-reset"})), Change::Reset { by_guest: false });
+        assert_eq!(
+            of("RESET", json!({"guest": false, "reason": "host-qmp-system-reset"})),
+            Change::Reset { by_guest: false }
+        );
         assert_eq!(of("DEVICE_DELETED", json!({"path": "/machine/peripheral-anon/x"})), Change::Other);
         assert_eq!(of("DEVICE_DELETED", json!({"device": "net0", "path": "p"})), Change::DeviceDeleted("net0".into()));
         assert_eq!(of("BALLOON_CHANGE", json!({"actual": 1048576})), Change::Balloon(1048576));
@@ -168,7 +177,9 @@ mod tests {
     fn display_clients() {
         let data = json!({"server": {"auth": "vnc", "family": "ipv4", "service": "5900", "host": "127.0.0.1"},
                           "client": {"family": "ipv6", "service": "33333", "host": "::1", "sasl_username": "ann"}});
-        let Change::Graphics { phase, local, remote, auth, subject } = of("VNC_INITIALIZED", data) else { panic!("graphics") };
+        let Change::Graphics { phase, local, remote, auth, subject } = of("VNC_INITIALIZED", data) else {
+            panic!("graphics")
+        };
         assert_eq!((phase, auth.as_str(), local.service.as_str(), remote.family), (1, "vnc", "5900", 1));
         assert_eq!(subject, [("saslUsername".to_owned(), "ann".to_owned())]);
     }

@@ -26,16 +26,21 @@ impl Actor {
             Change::Panicked { action } => self.on_panic(&action).await,
             Change::RtcChange(offset) => self.emit(&Event::RtcChange(offset)),
             Change::Watchdog(action) => self.on_watchdog(&action).await,
-            Change::IoError { device, node, action, no_space } => self.on_io_error(&device, &node, &action, no_space).await,
+            Change::IoError { device, node, action, no_space } => {
+                self.on_io_error(&device, &node, &action, no_space).await
+            }
             Change::Tray { device, open } => {
-                let reason = if open { c::VIR_DOMAIN_EVENT_TRAY_CHANGE_OPEN } else { c::VIR_DOMAIN_EVENT_TRAY_CHANGE_CLOSE };
+                let reason =
+                    if open { c::VIR_DOMAIN_EVENT_TRAY_CHANGE_OPEN } else { c::VIR_DOMAIN_EVENT_TRAY_CHANGE_CLOSE };
                 self.emit(&Event::TrayChange { alias: alias_of(&device), reason });
             }
             Change::Balloon(bytes) => self.on_balloon(bytes / 1024).await,
             Change::DeviceDeleted(alias) => self.emit(&Event::DeviceRemoved(alias)),
             Change::UnplugFailed(alias) => self.emit(&Event::DeviceRemovalFailed(alias)),
             Change::Port { alias, open } => self.on_port(&alias, open).await,
-            Change::Graphics { phase, local, remote, auth, subject } => self.emit(&Event::Graphics { phase, local, remote, auth, subject }),
+            Change::Graphics { phase, local, remote, auth, subject } => {
+                self.emit(&Event::Graphics { phase, local, remote, auth, subject })
+            }
             Change::Asleep => {
                 self.emit(&Event::Suspend);
                 let slept = Event::lifecycle(c::VIR_DOMAIN_EVENT_PMSUSPENDED, c::VIR_DOMAIN_EVENT_PMSUSPENDED_MEMORY);
@@ -147,7 +152,9 @@ impl Actor {
         self.change(State::PANICKED, Some(told)).await;
         match on_crash {
             LifecycleAction::Destroy | LifecycleAction::CoredumpDestroy => self.terminate(),
-            LifecycleAction::Restart | LifecycleAction::RenameRestart | LifecycleAction::CoredumpRestart => self.restart_machine().await,
+            LifecycleAction::Restart | LifecycleAction::RenameRestart | LifecycleAction::CoredumpRestart => {
+                self.restart_machine().await
+            }
             LifecycleAction::Preserve => {}
         }
     }
@@ -177,7 +184,12 @@ impl Actor {
         };
         let alias = alias_of(device);
         let reason = if no_space { "enospc" } else { "" };
-        self.emit(&Event::IoError { source: self.disk_source(&alias, node), alias, action: number, reason: reason.into() });
+        self.emit(&Event::IoError {
+            source: self.disk_source(&alias, node),
+            alias,
+            action: number,
+            reason: reason.into(),
+        });
         if number == c::VIR_DOMAIN_EVENT_IO_ERROR_PAUSE && self.state.same(State::RUNNING) {
             let told = Event::lifecycle(c::VIR_DOMAIN_EVENT_SUSPENDED, c::VIR_DOMAIN_EVENT_SUSPENDED_IOERROR);
             self.change(State::PAUSED_IO_ERROR, Some(told)).await;
@@ -187,7 +199,8 @@ impl Actor {
     fn disk_source(&self, alias: &str, node: &str) -> String {
         let disks = self.guest.iter().flat_map(|guest| &guest.def.devices.disks);
         let index = node.strip_prefix("libvirt-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-        let mut found = disks.filter(|disk| disk.info.alias.as_deref() == Some(alias) || index.is_some_and(|i| i == disk.source.index));
+        let mut found = disks
+            .filter(|disk| disk.info.alias.as_deref() == Some(alias) || index.is_some_and(|i| i == disk.source.index));
         found.next().and_then(|disk| disk.source.path.clone()).unwrap_or_default()
     }
 
@@ -219,7 +232,11 @@ impl Actor {
         }
         guest.def = def.into();
         if agent {
-            let state = if open { c::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED } else { c::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED };
+            let state = if open {
+                c::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
+            } else {
+                c::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED
+            };
             let told = Event::AgentLifecycle(state, c::VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
             self.change(self.state, Some(told)).await;
         } else {

@@ -19,9 +19,9 @@ use object::{autostart, file};
 use uuid::Uuid;
 
 use crate::driver::Driver;
-use crate::process::stop::{self, Remains};
 use crate::process::folder::short_name;
 use crate::process::live;
+use crate::process::stop::{self, Remains};
 use crate::qmp::Monitor;
 use crate::qmp::commands::QueryStatus;
 
@@ -69,10 +69,15 @@ pub async fn load(driver: &Arc<Driver>) -> anyhow::Result<()> {
 /// Removes folders of runs that nobody knows of: a start was cut short before its status document was written. Where a
 /// pid file of that name is left, a guest may live that could not be taken back: its folders stay.
 async fn sweep(driver: &Driver) {
-    let kept: Vec<RunFolders> = driver.domains.list().iter().filter_map(|domain| {
-        let view = domain.view();
-        view.id.map(|id| RunFolders::of(&driver.folders, id, &view.name))
-    }).collect();
+    let kept: Vec<RunFolders> = driver
+        .domains
+        .list()
+        .iter()
+        .filter_map(|domain| {
+            let view = domain.view();
+            view.id.map(|id| RunFolders::of(&driver.folders, id, &view.name))
+        })
+        .collect();
     let (lib, state) = (driver.folders.lib.clone(), driver.folders.state.clone());
     run_blocking(move || {
         let channels = state.join("channel");
@@ -80,13 +85,19 @@ async fn sweep(driver: &Driver) {
         let unclear = |path: &PathBuf| {
             let folder = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let run = folder.strip_prefix("domain-").unwrap_or(&folder);
-            pid_files.iter().any(|(name, _)| run.split_once('-').is_some_and(|(id, _)| id.parse().is_ok_and(|id| short_name(id, name) == run)))
+            pid_files.iter().any(|(name, _)| {
+                run.split_once('-').is_some_and(|(id, _)| id.parse().is_ok_and(|id| short_name(id, name) == run))
+            })
         };
         let known = |path: &PathBuf| kept.iter().any(|folders| folders.lib == *path || folders.channel == *path);
-        let ours = |name: &str| name.strip_prefix("domain-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let ours = |name: &str| {
+            name.strip_prefix("domain-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
         for (folder, prefixed) in [(lib, true), (channels, false)] {
             let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-            let doomed = entries.filter(|entry| !prefixed || ours(&entry.file_name().to_string_lossy())).map(|entry| entry.path());
+            let doomed = entries
+                .filter(|entry| !prefixed || ours(&entry.file_name().to_string_lossy()))
+                .map(|entry| entry.path());
             for path in doomed.filter(|path| path.is_dir() && !known(path) && !unclear(path)) {
                 tracing::info!(path = %path.display(), "removing what a start left behind");
                 if let Err(e) = std::fs::remove_dir_all(&path) {
@@ -102,7 +113,8 @@ async fn read(path: PathBuf) -> error::Result<String> {
     let shown = path.display().to_string();
     let bytes = run_blocking(move || file::read_limited(&path, DOCUMENT_MAX)).await;
     let bytes = bytes.map_err(|e| Error::system(error::Domain::Qemu, &e, format!("cannot read '{shown}'")))?;
-    String::from_utf8(bytes).map_err(|_| Error::new(error::Domain::Qemu, Code::InternalError, format!("'{shown}' is not UTF-8")))
+    String::from_utf8(bytes)
+        .map_err(|_| Error::new(error::Domain::Qemu, Code::InternalError, format!("'{shown}' is not UTF-8")))
 }
 
 async fn load_definition(driver: &Arc<Driver>, name: &str, path: PathBuf) -> error::Result<()> {
@@ -134,14 +146,23 @@ async fn recover(driver: &Arc<Driver>, name: &str, path: PathBuf) -> error::Resu
     let id = def.id.unwrap_or(0);
     driver.note_id(id);
     if def.name != name {
-        return Err(Error::new(error::Domain::Qemu, Code::InternalError, format!("status document is about domain '{}'", def.name)));
+        return Err(Error::new(
+            error::Domain::Qemu,
+            Code::InternalError,
+            format!("status document is about domain '{}'", def.name),
+        ));
     }
     let def = Arc::new(def);
-    let folders = RunFolders { lib: status.lib_dir.clone(), channel: status.channel_dir.clone(), monitor: status.monitor.clone() };
+    let folders = RunFolders {
+        lib: status.lib_dir.clone(),
+        channel: status.channel_dir.clone(),
+        monitor: status.monitor.clone(),
+    };
     let remains = Remains { def: def.clone(), folders: folders.clone(), owned: status.owned.clone() };
     let process = status.process.clone();
     let same_boot = process.boot_id == driver.boot_id;
-    let pid = if same_boot { Pid::open_verified(process.pid, process.start_time).ok().filter(Pid::is_running) } else { None };
+    let pid =
+        if same_boot { Pid::open_verified(process.pid, process.start_time).ok().filter(Pid::is_running) } else { None };
     let Some(pid) = pid else {
         tracing::info!(domain = name, "guest is gone");
         stop::clean_remains(driver, remains).await;
@@ -213,7 +234,12 @@ impl Actor {
         match status {
             "shutdown" => {
                 // It powered off while nobody listened.
-                let off = crate::qmp::Event { name: "SHUTDOWN".into(), data: serde_json::Value::Null, timestamp: Default::default(), lost: 0 };
+                let off = crate::qmp::Event {
+                    name: "SHUTDOWN".into(),
+                    data: serde_json::Value::Null,
+                    timestamp: Default::default(),
+                    lost: 0,
+                };
                 if let Some(guest) = &mut self.guest {
                     guest.ending = None;
                 }

@@ -92,7 +92,9 @@ mod tests {
     #[test]
     fn only_the_guests_own_command_line_counts() {
         let line = |name: &str| {
-            format!("/usr/bin/qemu\0-name\0guest={name},debug-threads=on\0-object\0{{\"file\":\"/l/domain-7-{name}/master-key.aes\"}}\0")
+            format!(
+                "/usr/bin/qemu\0-name\0guest={name},debug-threads=on\0-object\0{{\"file\":\"/l/domain-7-{name}/master-key.aes\"}}\0"
+            )
         };
         assert_eq!(id_of("g", &line("g")), Some(7));
         assert_eq!(id_of("g", &line("g2")), None);

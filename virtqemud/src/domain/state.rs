@@ -28,8 +28,18 @@ const NAMES: &[(i32, &str, &[&str])] = &[
         c::VIR_DOMAIN_RUNNING,
         "running",
         &[
-            "unknown", "booted", "migrated", "restored", "from snapshot", "unpaused", "migration canceled", "save canceled",
-            "wakeup", "crashed", "post-copy", "post-copy failed",
+            "unknown",
+            "booted",
+            "migrated",
+            "restored",
+            "from snapshot",
+            "unpaused",
+            "migration canceled",
+            "save canceled",
+            "wakeup",
+            "crashed",
+            "post-copy",
+            "post-copy failed",
         ],
     ),
     (c::VIR_DOMAIN_BLOCKED, "idle", &["unknown"]),
@@ -37,8 +47,21 @@ const NAMES: &[(i32, &str, &[&str])] = &[
         c::VIR_DOMAIN_PAUSED,
         "paused",
         &[
-            "unknown", "user", "migrating", "saving", "dumping", "ioerror", "watchdog", "from snapshot", "shutdown", "snapshot",
-            "panicked", "starting up", "post-copy", "post-copy failed", "api error",
+            "unknown",
+            "user",
+            "migrating",
+            "saving",
+            "dumping",
+            "ioerror",
+            "watchdog",
+            "from snapshot",
+            "shutdown",
+            "snapshot",
+            "panicked",
+            "starting up",
+            "post-copy",
+            "post-copy failed",
+            "api error",
         ],
     ),
     (c::VIR_DOMAIN_SHUTDOWN, "shutdown", &["unknown", "user"]),
@@ -104,7 +127,9 @@ impl State {
 
     /// The words for state and reason in a status document.
     pub fn words(self) -> (&'static str, &'static str) {
-        let Some((_, word, reasons)) = NAMES.iter().find(|(state, ..)| *state == self.state) else { return ("no state", "unknown") };
+        let Some((_, word, reasons)) = NAMES.iter().find(|(state, ..)| *state == self.state) else {
+            return ("no state", "unknown");
+        };
         let reason = usize::try_from(self.reason).ok().and_then(|n| reasons.get(n)).copied();
         (word, reason.unwrap_or("unknown"))
     }

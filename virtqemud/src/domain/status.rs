@@ -96,19 +96,30 @@ impl Status {
     /// # Errors
     /// INTERNAL_ERROR that says what is missing.
     pub fn parse(root: Node<'_>) -> error::Result<Status> {
-        let missing = |what: &str| Error::new(Domain::Qemu, Code::InternalError, format!("status document has no {what}"));
+        let missing =
+            |what: &str| Error::new(Domain::Qemu, Code::InternalError, format!("status document has no {what}"));
         if !root.is("domstatus") {
             return Err(missing("<domstatus>"));
         }
         let state = State::from_words(root.attr("state").unwrap_or_default(), root.attr("reason").unwrap_or_default());
         let process = root.child("process").ok_or_else(|| missing("process identity"))?;
         let path = |name: &str| root.child(name).and_then(|node| node.attr("path")).map(PathBuf::from);
-        let threads = root.child("vcpus").into_iter().flat_map(|node| node.children("vcpu").filter_map(|v| v.attr("pid")?.parse().ok()));
+        let threads = root
+            .child("vcpus")
+            .into_iter()
+            .flat_map(|node| node.children("vcpu").filter_map(|v| v.attr("pid")?.parse().ok()));
         Ok(Status {
             state: state.ok_or_else(|| missing("known state"))?,
             process: ProcessId {
-                pid: root.attr("pid").and_then(|text| text.parse().ok()).filter(|pid| *pid > 0).ok_or_else(|| missing("pid"))?,
-                start_time: process.attr("start").and_then(|text| text.parse().ok()).ok_or_else(|| missing("start time"))?,
+                pid: root
+                    .attr("pid")
+                    .and_then(|text| text.parse().ok())
+                    .filter(|pid| *pid > 0)
+                    .ok_or_else(|| missing("pid"))?,
+                start_time: process
+                    .attr("start")
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| missing("start time"))?,
                 boot_id: process.attr("boot").unwrap_or_default().to_owned(),
             },
             monitor: path("monitor").ok_or_else(|| missing("monitor path"))?,
@@ -149,7 +160,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        for text in ["<x/>", "<domstatus state='running' pid='1'/>", "<domstatus state='running' pid='0'><process start='1' boot='x'/></domstatus>"] {
+        for text in [
+            "<x/>",
+            "<domstatus state='running' pid='1'/>",
+            "<domstatus state='running' pid='0'><process start='1' boot='x'/></domstatus>",
+        ] {
             let document = xml::parse(text).unwrap();
             assert!(Status::parse(document.root()).is_err(), "{text}");
         }

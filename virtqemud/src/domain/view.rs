@@ -45,6 +45,10 @@ impl DomainView {
 
     /// The domain as replies and events name it.
     pub fn wire(&self) -> protocol::remote::NonnullDomain {
-        protocol::remote::NonnullDomain { name: self.name.clone(), uuid: self.uuid.into_bytes(), id: self.id.unwrap_or(-1) }
+        protocol::remote::NonnullDomain {
+            name: self.name.clone(),
+            uuid: self.uuid.into_bytes(),
+            id: self.id.unwrap_or(-1),
+        }
     }
 }

@@ -67,7 +67,11 @@ fn above(fd: OwnedFd, floor: RawFd) -> io::Result<OwnedFd> {
     descriptor::claim(fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(floor))?)
 }
 
-fn prepare(spec: LaunchSpec, fds: Vec<(OwnedFd, RawFd)>, gate: &UnixStream) -> Result<std::convert::Infallible, Failure> {
+fn prepare(
+    spec: LaunchSpec,
+    fds: Vec<(OwnedFd, RawFd)>,
+    gate: &UnixStream,
+) -> Result<std::convert::Infallible, Failure> {
     nix::unistd::setsid().map_err(io::Error::from).map_err(system("cannot start a new session"))?;
     fork::reset_signals().map_err(system("cannot reset signals"))?;
     let lease = match &spec.lease {

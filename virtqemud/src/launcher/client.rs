@@ -111,7 +111,11 @@ impl Launcher {
         let (number, pidfd) = answer.inspect_err(|_| *control = None).map_err(broken)?;
         drop(control);
         if number < 0 {
-            return Err(Error::system(Domain::Qemu, &io::Error::from_raw_os_error(-number), "cannot fork child process"));
+            return Err(Error::system(
+                Domain::Qemu,
+                &io::Error::from_raw_os_error(-number),
+                "cannot fork child process",
+            ));
         }
         pidfd.ok_or_else(|| broken(io::ErrorKind::InvalidData.into()))
     }

@@ -12,7 +12,11 @@ use crate::launcher::{Lease, Resource};
 pub async fn acquire(lease: &Lease, pid: i32) -> error::Result<()> {
     let connection = register(lease, pid).await?;
     for (done, resource) in lease.resources.iter().enumerate() {
-        let args = lock::AcquireResourceArgs { path: resource.space.clone(), name: resource.name.clone(), flags: resource.flags };
+        let args = lock::AcquireResourceArgs {
+            path: resource.space.clone(),
+            name: resource.name.clone(),
+            flags: resource.flags,
+        };
         if let Err(e) = connection.call::<_, ()>(lock::PROGRAM, proc::ACQUIRE_RESOURCE, &args).await {
             for taken in &lease.resources[..done] {
                 release_one(&connection, taken).await?;
@@ -43,7 +47,12 @@ async fn release_one(connection: &ClientConnection, resource: &Resource) -> erro
 
 async fn register(lease: &Lease, pid: i32) -> error::Result<ClientConnection> {
     let connection = ClientConnection::connect(&lease.socket).await?;
-    let owner = lock::Owner { uuid: lease.owner.uuid, name: lease.owner.name.clone(), id: lease.owner.id, pid: pid.unsigned_abs() };
+    let owner = lock::Owner {
+        uuid: lease.owner.uuid,
+        name: lease.owner.name.clone(),
+        id: lease.owner.id,
+        pid: pid.unsigned_abs(),
+    };
     let () = connection.call(lock::PROGRAM, proc::REGISTER, &lock::RegisterArgs { owner, flags: 0 }).await?;
     Ok(connection)
 }

@@ -62,7 +62,8 @@ pub async fn read_since(socket: &Path, path: PathBuf, pos: LogFilePosition) -> e
     let connection = ClientConnection::connect(socket).await?;
     // Asking for the position makes virtlogd empty the pipe into the file first.
     let args = log::DomainGetLogFilePositionArgs { path: path.display().to_string(), flags: 0 };
-    let drained: error::Result<log::DomainGetLogFilePositionRet> = connection.call(log::PROGRAM, proc::DOMAIN_GET_LOG_FILE_POSITION, &args).await;
+    let drained: error::Result<log::DomainGetLogFilePositionRet> =
+        connection.call(log::PROGRAM, proc::DOMAIN_GET_LOG_FILE_POSITION, &args).await;
     if let Err(e) = drained {
         // With its writer gone the file may be closed already, and complete.
         tracing::debug!(error = %e, "log file is closed");

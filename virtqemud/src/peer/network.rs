@@ -26,7 +26,12 @@ pub struct Attachment {
 ///
 /// # Errors
 /// What virtnetworkd answers: no such network, network not active; CONFIG_UNSUPPORTED for a plug that is no bridge.
-pub async fn attach(driver: &Driver, def: &DomainDef, interface: &InterfaceDef, name: &str) -> error::Result<Attachment> {
+pub async fn attach(
+    driver: &Driver,
+    def: &DomainDef,
+    interface: &InterfaceDef,
+    name: &str,
+) -> error::Result<Attachment> {
     let connection = connect(driver).await?;
     let net = lookup(&connection, name).await?;
     let group = match &interface.source {
@@ -48,7 +53,8 @@ pub async fn attach(driver: &Driver, def: &DomainDef, interface: &InterfaceDef, 
         plug: Plug::None,
     };
     let args = remote::NetworkPortCreateXmlArgs { network: net, xml: request.format(), flags: 0 };
-    let ret: remote::NetworkPortCreateXmlRet = connection.call(remote::PROGRAM, proc::NETWORK_PORT_CREATE_XML, &args).await?;
+    let ret: remote::NetworkPortCreateXmlRet =
+        connection.call(remote::PROGRAM, proc::NETWORK_PORT_CREATE_XML, &args).await?;
     let made = describe(&connection, ret.port.clone()).await;
     if made.is_err() {
         delete(&connection, ret.port).await?;
@@ -59,15 +65,22 @@ pub async fn attach(driver: &Driver, def: &DomainDef, interface: &InterfaceDef, 
 async fn describe(connection: &ClientConnection, port: NonnullNetworkPort) -> error::Result<Attachment> {
     let uuid = port.uuid;
     let args = remote::NetworkPortGetXmlDescArgs { port, flags: 0 };
-    let ret: remote::NetworkPortGetXmlDescRet = connection.call(remote::PROGRAM, proc::NETWORK_PORT_GET_XML_DESC, &args).await?;
+    let ret: remote::NetworkPortGetXmlDescRet =
+        connection.call(remote::PROGRAM, proc::NETWORK_PORT_GET_XML_DESC, &args).await?;
     let port = NetworkPortDef::parse(&ret.xml)?;
     match port.plug {
-        Plug::Network { bridge, mac_table_manager } => {
-            Ok(Attachment { port: uuid, bridge, own_bridge: true, mac_table_manager: mac_table_manager.map(|m| m.to_string()) })
-        }
-        Plug::Bridge { bridge, mac_table_manager } => {
-            Ok(Attachment { port: uuid, bridge, own_bridge: false, mac_table_manager: mac_table_manager.map(|m| m.to_string()) })
-        }
+        Plug::Network { bridge, mac_table_manager } => Ok(Attachment {
+            port: uuid,
+            bridge,
+            own_bridge: true,
+            mac_table_manager: mac_table_manager.map(|m| m.to_string()),
+        }),
+        Plug::Bridge { bridge, mac_table_manager } => Ok(Attachment {
+            port: uuid,
+            bridge,
+            own_bridge: false,
+            mac_table_manager: mac_table_manager.map(|m| m.to_string()),
+        }),
         _ => Err(Error::new(Domain::Qemu, Code::ConfigUnsupported, "the network does not attach guests to a bridge")),
     }
 }
@@ -100,7 +113,8 @@ pub async fn leases(driver: &Driver, name: &str, mac: &str) -> error::Result<Vec
     let connection = connect(driver).await?;
     let net = lookup(&connection, name).await?;
     let args = remote::NetworkGetDhcpLeasesArgs { net, mac: Some(mac.to_owned()), need_results: 1, flags: 0 };
-    let ret: remote::NetworkGetDhcpLeasesRet = connection.call(remote::PROGRAM, proc::NETWORK_GET_DHCP_LEASES, &args).await?;
+    let ret: remote::NetworkGetDhcpLeasesRet =
+        connection.call(remote::PROGRAM, proc::NETWORK_GET_DHCP_LEASES, &args).await?;
     Ok(ret.leases)
 }
 
@@ -127,7 +141,8 @@ pub fn unknown(name: &str) -> Error {
 
 async fn lookup(connection: &ClientConnection, name: &str) -> error::Result<NonnullNetwork> {
     let args = remote::NetworkLookupByNameArgs { name: name.to_owned() };
-    let ret: remote::NetworkLookupByNameRet = connection.call(remote::PROGRAM, proc::NETWORK_LOOKUP_BY_NAME, &args).await?;
+    let ret: remote::NetworkLookupByNameRet =
+        connection.call(remote::PROGRAM, proc::NETWORK_LOOKUP_BY_NAME, &args).await?;
     Ok(ret.net)
 }
 

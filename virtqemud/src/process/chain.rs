@@ -65,7 +65,9 @@ fn identity(path: &str) -> PathBuf {
 /// What the image at `path` is an overlay of; `None`: of nothing.
 fn read_layer(layer: &StorageSource, path: &str) -> Result<Option<StorageSource>> {
     let format = layer.format.and_then(|f| Format::from_name(f.word()));
-    let Some(format) = format.filter(|f| matches!(f, Format::Qcow2 | Format::Qcow | Format::Qed | Format::Cow | Format::Vmdk)) else {
+    let Some(format) =
+        format.filter(|f| matches!(f, Format::Qcow2 | Format::Qcow | Format::Qed | Format::Cow | Format::Vmdk))
+    else {
         return Ok(None);
     };
     let refused = |e: &io::Error| Error::system(Domain::Storage, e, format!("Cannot access storage file '{path}'"));
@@ -77,14 +79,21 @@ fn read_layer(layer: &StorageSource, path: &str) -> Result<Option<StorageSource>
     }
     let facts = Metadata::read(format, &header);
     if facts.data_file && layer.data_store.is_none() {
-        return Err(Error::new(Domain::Storage, Code::ConfigUnsupported, format!("image '{path}' keeps its data in another file that the definition does not name")));
+        return Err(Error::new(
+            Domain::Storage,
+            Code::ConfigUnsupported,
+            format!("image '{path}' keeps its data in another file that the definition does not name"),
+        ));
     }
     let Some(backing) = facts.backing else { return Ok(None) };
     if is_protocol(&backing.path) {
         return Err(Error::new(
             Domain::Storage,
             Code::ConfigUnsupported,
-            format!("backing image '{}' of image '{path}' is neither a file nor a device: it has to be written in the definition", backing.path),
+            format!(
+                "backing image '{}' of image '{path}' is neither a file nor a device: it has to be written in the definition",
+                backing.path
+            ),
         ));
     }
     let below = Path::new(path).parent().unwrap_or(Path::new("/")).join(&backing.path);
@@ -99,9 +108,15 @@ fn read_layer(layer: &StorageSource, path: &str) -> Result<Option<StorageSource>
             ),
         ));
     };
-    let meta = std::fs::metadata(&below)
-        .map_err(|e| Error::system(Domain::Storage, &e, format!("Cannot access backing file '{}' of storage file '{path}'", below.display())))?;
-    let mut source = StorageSource::new(if meta.file_type().is_block_device() { SourceKind::Block } else { SourceKind::File });
+    let meta = std::fs::metadata(&below).map_err(|e| {
+        Error::system(
+            Domain::Storage,
+            &e,
+            format!("Cannot access backing file '{}' of storage file '{path}'", below.display()),
+        )
+    })?;
+    let mut source =
+        StorageSource::new(if meta.file_type().is_block_device() { SourceKind::Block } else { SourceKind::File });
     source.path = Some(below.display().to_string());
     source.format = Some(named);
     Ok(Some(source))

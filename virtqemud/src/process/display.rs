@@ -23,6 +23,12 @@ pub fn reserve(driver: &Driver, def: &mut DomainDef) -> error::Result<()> {
 
 fn take(driver: &Driver, what: &str) -> error::Result<i32> {
     let (first, last) = driver.settings.display_ports;
-    let none = || Error::new(Domain::None, Code::InternalError, format!("Unable to find an unused port in range '{what}' ({first}-{last})"));
+    let none = || {
+        Error::new(
+            Domain::None,
+            Code::InternalError,
+            format!("Unable to find an unused port in range '{what}' ({first}-{last})"),
+        )
+    };
     driver.take_port(driver.settings.display_ports).map(i32::from).ok_or_else(none)
 }

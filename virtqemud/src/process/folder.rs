@@ -49,7 +49,12 @@ impl RunFolders {
         let mut key = [0u8; MASTER_KEY_LEN];
         File::open("/dev/urandom")?.read_exact(&mut key)?;
         let path = self.master_key();
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&path)?;
         file.write_all(&key)?;
         give(&path, owner)
     }

@@ -22,7 +22,9 @@ pub async fn check(def: &DomainDef) -> error::Result<()> {
     let required = def.devices.disks.iter().filter(|disk| disk.startup_policy != Some(StartupPolicy::Optional));
     let mut paths: Vec<String> = required.filter_map(|disk| local_path(&disk.source)).map(str::to_owned).collect();
     paths.extend([&def.os.kernel, &def.os.initrd, &def.os.dtb].into_iter().flatten().cloned());
-    let found = run_blocking(move || paths.into_iter().try_for_each(|path| std::fs::metadata(&path).map(drop).map_err(|e| (path, e))));
+    let found = run_blocking(move || {
+        paths.into_iter().try_for_each(|path| std::fs::metadata(&path).map(drop).map_err(|e| (path, e)))
+    });
     found.await.map_err(|(path, e)| Error::system(Domain::Storage, &e, format!("Cannot access storage file '{path}'")))
 }
 
@@ -62,7 +64,9 @@ fn local_path(source: &StorageSource) -> Option<&str> {
 /// SYSTEM_ERROR with what the file system says.
 pub async fn make_nvram(def: &DomainDef, owner: Option<Owner>, anew: bool) -> error::Result<()> {
     let Some(loader) = &def.os.loader else { return Ok(()) };
-    let (Some(target), Some(template)) = (loader.nvram.as_ref().and_then(local_path), &loader.nvram_template) else { return Ok(()) };
+    let (Some(target), Some(template)) = (loader.nvram.as_ref().and_then(local_path), &loader.nvram_template) else {
+        return Ok(());
+    };
     let (target, template) = (PathBuf::from(target), PathBuf::from(template));
     if target.exists() && !anew {
         return Ok(());
@@ -81,7 +85,12 @@ fn copy(template: &Path, target: &Path, owner: Option<Owner>) -> io::Result<()> 
     }
     let _ = std::fs::remove_file(&temporary);
     let mut from = std::fs::File::open(template)?;
-    let mut to = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&temporary)?;
+    let mut to = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&temporary)?;
     io::copy(&mut from, &mut to)?;
     to.sync_all()?;
     if let Some(Owner { uid, gid }) = owner {

@@ -52,7 +52,9 @@ fn resources(def: &DomainDef, settings: &LockSettings) -> error::Result<Vec<Reso
         let flags = if disk.shareable { SHARED } else { 0 };
         resources.push(match &settings.file_lockspace_dir {
             None => Resource { space: String::new(), name: path.to_owned(), flags },
-            Some(folder) => Resource { space: folder.display().to_string(), name: hex_digest(path), flags: flags | AUTOCREATE },
+            Some(folder) => {
+                Resource { space: folder.display().to_string(), name: hex_digest(path), flags: flags | AUTOCREATE }
+            }
         });
     }
     Ok(resources)
@@ -80,7 +82,9 @@ pub async fn resume(driver: &Driver, guest: Option<&Guest>, name: &str) -> error
 
 fn current(driver: &Driver, guest: Option<&Guest>) -> error::Result<Option<(Lease, i32)>> {
     let Some(guest) = guest else { return Ok(None) };
-    Ok(of(driver, &guest.def, guest.id, false)?.filter(|lease| !lease.resources.is_empty()).map(|lease| (lease, guest.pid.number())))
+    Ok(of(driver, &guest.def, guest.id, false)?
+        .filter(|lease| !lease.resources.is_empty())
+        .map(|lease| (lease, guest.pid.number())))
 }
 
 fn hex_digest(text: &str) -> String {
@@ -92,8 +96,13 @@ mod tests {
     use super::*;
 
     fn locks(settings: &LockSettings) -> error::Result<Vec<Resource>> {
-        let disk = |dst: &str, path: &str, more: &str| format!("<disk type='file' device='disk'><source file='{path}'/><target dev='{dst}' bus='virtio'/>{more}</disk>");
-        let disks = [disk("vda", "/a", ""), disk("vdb", "/b", "<readonly/>"), disk("vdc", "/c", "<shareable/>")].concat();
+        let disk = |dst: &str, path: &str, more: &str| {
+            format!(
+                "<disk type='file' device='disk'><source file='{path}'/><target dev='{dst}' bus='virtio'/>{more}</disk>"
+            )
+        };
+        let disks =
+            [disk("vda", "/a", ""), disk("vdb", "/b", "<readonly/>"), disk("vdc", "/c", "<shareable/>")].concat();
         let lease = "<lease><lockspace>s</lockspace><key>k</key><target path='/l'/></lease>";
         let xml = format!(
             "<domain type='qemu'><name>g</name><memory>1</memory><os><type arch='x86_64'>hvm</type></os><devices>{disks}{lease}</devices></domain>"
@@ -103,13 +112,20 @@ mod tests {
 
     #[test]
     fn writable_disks_are_locked_by_path_or_in_a_folder() {
-        let mut settings = LockSettings { auto_disk_leases: true, require_lease_for_disks: false, file_lockspace_dir: None };
+        let mut settings =
+            LockSettings { auto_disk_leases: true, require_lease_for_disks: false, file_lockspace_dir: None };
         let resource = |space: &str, name: &str, flags| Resource { space: space.into(), name: name.into(), flags };
-        assert_eq!(locks(&settings).unwrap(), [resource("/l/s", "k", 0), resource("", "/a", 0), resource("", "/c", SHARED)]);
+        assert_eq!(
+            locks(&settings).unwrap(),
+            [resource("/l/s", "k", 0), resource("", "/a", 0), resource("", "/c", SHARED)]
+        );
         settings.file_lockspace_dir = Some("/locks".into());
         let name = "8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1".len();
         let all = locks(&settings).unwrap();
-        assert_eq!((all[1].space.as_str(), all[1].name.len(), all[1].flags, all[2].flags), ("/locks", name, AUTOCREATE, SHARED | AUTOCREATE));
+        assert_eq!(
+            (all[1].space.as_str(), all[1].name.len(), all[1].flags, all[2].flags),
+            ("/locks", name, AUTOCREATE, SHARED | AUTOCREATE)
+        );
         settings.auto_disk_leases = false;
         assert_eq!(locks(&settings).unwrap(), [resource("/l/s", "k", 0)]);
     }

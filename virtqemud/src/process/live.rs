@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use conf::domain::DomainDef;
-use conf::domain::device::chardev::{Chardev, ChardevSource, ChannelTarget};
+use conf::domain::device::chardev::{ChannelTarget, Chardev, ChardevSource};
 use conf::domain::device::graphics::{Graphics, Listen, ListenKind};
 use conf::domain::device::info::DeviceInfo;
 
@@ -18,7 +18,8 @@ pub fn complete(def: &mut DomainDef, folders: &RunFolders, settings: &Settings) 
         let ChannelTarget::Virtio { name, .. } = &channel.target else { continue };
         if let Chardev::Unix { path: path @ None, listen, .. } = &mut channel.source.backend {
             let file = name.as_deref().filter(|name| object::file::is_file_name(name));
-            let file = file.map(str::to_owned).or_else(|| channel.info.alias.clone()).unwrap_or_else(|| "channel".into());
+            let file =
+                file.map(str::to_owned).or_else(|| channel.info.alias.clone()).unwrap_or_else(|| "channel".into());
             *path = Some(folders.channel.join(file).display().to_string());
             *listen = true;
         }
@@ -114,7 +115,11 @@ pub async fn set_passwords(monitor: &Monitor, def: &DomainDef) -> Result<(), Qmp
         let Some(password) = &auth.passwd else { continue };
         let connected = auth.connected.map(|action| action.to_string());
         monitor.execute(&SetPassword { protocol: protocol.into(), password: password.clone(), connected }).await?;
-        let time = auth.valid_to.as_deref().and_then(seconds_since_epoch).map_or("never".to_owned(), |seconds| seconds.to_string());
+        let time = auth
+            .valid_to
+            .as_deref()
+            .and_then(seconds_since_epoch)
+            .map_or("never".to_owned(), |seconds| seconds.to_string());
         monitor.execute(&ExpirePassword { protocol: protocol.into(), time }).await?;
     }
     Ok(())

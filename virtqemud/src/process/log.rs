@@ -43,7 +43,9 @@ impl RunLog {
                 Ok(RunLog { output: opened.pipe, path, position: Some(opened.position), header_len: 0 })
             }
             StdioHandler::File => {
-                let file = append(&path).map_err(|e| Error::system(Domain::Qemu, &e, format!("failed to create logfile {}", path.display())))?;
+                let file = append(&path).map_err(|e| {
+                    Error::system(Domain::Qemu, &e, format!("failed to create logfile {}", path.display()))
+                })?;
                 Ok(RunLog { output: file.into(), path, position: None, header_len: 0 })
             }
         }
@@ -51,7 +53,11 @@ impl RunLog {
 
     /// Writes the entry that says what is started and how.
     pub fn write_header(&mut self, facts: &str, env: &[(String, String)], argv: &[String]) {
-        let mut text = format!("{}: starting up libvirt version: 11.3.0, package: oxvirt {}, {facts}\n", timestamp(), env!("CARGO_PKG_VERSION"));
+        let mut text = format!(
+            "{}: starting up libvirt version: 11.3.0, package: oxvirt {}, {facts}\n",
+            timestamp(),
+            env!("CARGO_PKG_VERSION")
+        );
         for (key, value) in env {
             text.push_str(&format!("{key}={value} \\\n"));
         }
@@ -67,7 +73,9 @@ impl RunLog {
     /// What QEMU said in this run, shortened to its end.
     pub async fn last_words(&self, driver: &Driver) -> String {
         let text = match &self.position {
-            Some(position) => peer::log::read_since(&driver.logd_socket(), self.path.clone(), position.clone()).await.unwrap_or_default(),
+            Some(position) => peer::log::read_since(&driver.logd_socket(), self.path.clone(), position.clone())
+                .await
+                .unwrap_or_default(),
             None => std::fs::read_to_string(&self.path).unwrap_or_default(),
         };
         let said = text.get(self.header_len.min(text.len())..).unwrap_or_default().trim_end();
@@ -81,9 +89,12 @@ impl RunLog {
 pub async fn write_end(driver: &Driver, name: &str, uuid: [u8; 16], reason: &str) {
     let (path, line) = (driver.log_file(name), format!("{}: shutting down, reason={reason}\n", timestamp()));
     let written = match driver.settings.stdio_handler {
-        StdioHandler::Logd => peer::log::append(&driver.logd_socket(), uuid, name, &path, line).await.map_err(|e| e.to_string()),
+        StdioHandler::Logd => {
+            peer::log::append(&driver.logd_socket(), uuid, name, &path, line).await.map_err(|e| e.to_string())
+        }
         StdioHandler::File => {
-            let written = host::run_blocking(move || append(&path).and_then(|mut file| file.write_all(line.as_bytes()))).await;
+            let written =
+                host::run_blocking(move || append(&path).and_then(|mut file| file.write_all(line.as_bytes()))).await;
             written.map_err(|e| e.to_string())
         }
     };
@@ -103,7 +114,11 @@ fn write_all(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
 /// As a shell would need it.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// UTC in libvirt's form: `2025-05-31 12:30:45.123+0000`.

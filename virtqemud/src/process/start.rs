@@ -15,8 +15,8 @@ use error::{Code, Domain as From, Error};
 use host::{Pid, run_blocking};
 use nix::sys::signal::Signal;
 
-use crate::capability::host_devices::HostDevices;
 use crate::capability::Capability;
+use crate::capability::host_devices::HostDevices;
 use crate::command::{self, Endpoint, InterfaceFds, LaunchInputs, LaunchPlan};
 use crate::domain::guest::{Guest, RunFolders};
 use crate::domain::handle::{Domain, Victim};
@@ -75,7 +75,12 @@ struct Running {
 ///
 /// # Errors
 /// Why it cannot be started; nothing is left behind then.
-pub async fn start(driver: &Arc<Driver>, domain: &Domain, stored: &DomainDef, options: StartOptions) -> error::Result<Guest> {
+pub async fn start(
+    driver: &Arc<Driver>,
+    domain: &Domain,
+    stored: &DomainDef,
+    options: StartOptions,
+) -> error::Result<Guest> {
     let capability = driver.emulator(stored.devices.emulator.as_deref(), &stored.os.arch).await?;
     let id = driver.next_id();
     let mut run = Run {
@@ -103,7 +108,13 @@ pub async fn start(driver: &Arc<Driver>, domain: &Domain, stored: &DomainDef, op
     }
 }
 
-async fn steps(driver: &Arc<Driver>, domain: &Domain, run: &mut Run, capability: &Capability, options: StartOptions) -> error::Result<Guest> {
+async fn steps(
+    driver: &Arc<Driver>,
+    domain: &Domain,
+    run: &mut Run,
+    capability: &Capability,
+    options: StartOptions,
+) -> error::Result<Guest> {
     served::check(&run.def)?;
     chain::complete(&mut run.def).await?;
     command::prepare(&mut run.def, capability)?;
@@ -121,7 +132,10 @@ async fn steps(driver: &Arc<Driver>, domain: &Domain, run: &mut Run, capability:
     let mut log = RunLog::open(driver, &run.def).await?;
     let taps = network::connect(driver, &mut run.def).await?;
     let logs = console_logs(driver, run).await?;
-    let interfaces = taps.into_iter().map(|queues| InterfaceFds { taps: queues.into_iter().map(|fd| run.fds.add(fd)).collect(), ..InterfaceFds::default() });
+    let interfaces = taps.into_iter().map(|queues| InterfaceFds {
+        taps: queues.into_iter().map(|fd| run.fds.add(fd)).collect(),
+        ..InterfaceFds::default()
+    });
     let interfaces = interfaces.collect();
     let inputs = inputs(driver, run, monitor, interfaces, logs);
     let plan = command::plan(&run.def, capability, &inputs)?;
@@ -145,7 +159,9 @@ fn owner(driver: &Driver) -> Option<Owner> {
 
 async fn make_folders(run: &Run, owner: Option<Owner>) -> error::Result<()> {
     let folders = run.folders.clone();
-    run_blocking(move || folders.make(owner)).await.map_err(|e| Error::system(From::Qemu, &e, format!("cannot create folders of domain '{}'", run.def.name)))
+    run_blocking(move || folders.make(owner))
+        .await
+        .map_err(|e| Error::system(From::Qemu, &e, format!("cannot create folders of domain '{}'", run.def.name)))
 }
 
 /// The monitor's socket, listening before QEMU exists: connecting to it succeeds at once.
@@ -162,14 +178,21 @@ async fn console_logs(driver: &Driver, run: &mut Run) -> error::Result<BTreeMap<
         return Ok(logs);
     }
     for (alias, file, append) in live::log_files(&run.def) {
-        let opened = crate::peer::log::open(&driver.logd_socket(), run.def.uuid, &run.def.name, file.as_ref(), !append).await?;
+        let opened =
+            crate::peer::log::open(&driver.logd_socket(), run.def.uuid, &run.def.name, file.as_ref(), !append).await?;
         let number = run.fds.add(opened.pipe);
         logs.insert(format!("char{alias}-log"), number);
     }
     Ok(logs)
 }
 
-fn inputs(driver: &Driver, run: &Run, monitor: i32, interfaces: Vec<InterfaceFds>, fds: BTreeMap<String, i32>) -> LaunchInputs {
+fn inputs(
+    driver: &Driver,
+    run: &Run,
+    monitor: i32,
+    interfaces: Vec<InterfaceFds>,
+    fds: BTreeMap<String, i32>,
+) -> LaunchInputs {
     let text = |path: &std::path::Path| path.display().to_string();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     LaunchInputs {
@@ -204,9 +227,15 @@ pub fn search_path() -> String {
 /// Facts of emulator and host for the log.
 fn facts(capability: &Capability) -> String {
     let (v, package) = (capability.version, &capability.package);
-    let kernel = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
+    let kernel =
+        nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
     let hostname = host::system::hostname().unwrap_or_default();
-    format!("qemu version: {}.{}.{}{package}, kernel: {kernel}, hostname: {hostname}", v / 1_000_000, v / 1000 % 1000, v % 1000)
+    format!(
+        "qemu version: {}.{}.{}{package}, kernel: {kernel}, hostname: {hostname}",
+        v / 1_000_000,
+        v / 1000 % 1000,
+        v % 1000
+    )
 }
 
 /// The whole argument list, the program's name first.
@@ -264,7 +293,11 @@ async fn explain(driver: &Driver, name: &str, pid: &Pid, log: &RunLog, e: QmpErr
 }
 
 fn closed_monitor(name: &str, said: &str) -> Error {
-    let text = if said.is_empty() { format!("QEMU unexpectedly closed the monitor (vm='{name}')") } else { format!("QEMU unexpectedly closed the monitor (vm='{name}'): {said}") };
+    let text = if said.is_empty() {
+        format!("QEMU unexpectedly closed the monitor (vm='{name}')")
+    } else {
+        format!("QEMU unexpectedly closed the monitor (vm='{name}'): {said}")
+    };
     Error::new(From::Qemu, Code::InternalError, text)
 }
 
@@ -280,7 +313,8 @@ async fn greet(path: PathBuf, pid: &Pid) -> Result<(Monitor, EventReceiver), Qmp
 fn standard_streams(fds: Fds, log: &RunLog) -> error::Result<(Vec<OwnedFd>, Vec<i32>)> {
     let failed = |e: std::io::Error| Error::system(From::Qemu, &e, "cannot prepare QEMU's standard streams");
     let null = std::fs::File::open("/dev/null").map_err(failed)?;
-    let mut open: Vec<OwnedFd> = vec![null.into(), log.output.try_clone().map_err(failed)?, log.output.try_clone().map_err(failed)?];
+    let mut open: Vec<OwnedFd> =
+        vec![null.into(), log.output.try_clone().map_err(failed)?, log.output.try_clone().map_err(failed)?];
     let mut numbers = vec![0, 1, 2];
     open.extend(fds.open);
     numbers.extend(fds.numbers);

@@ -50,7 +50,9 @@ pub fn affinity(thread: i32) -> Vec<u8> {
 fn parse(stat: &str) -> Option<Usage> {
     let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
-    let ticks = |field: usize| number(field).map(|count| Duration::from_secs_f64(count as f64 / host::system::clock_ticks() as f64));
+    let ticks = |field: usize| {
+        number(field).map(|count| Duration::from_secs_f64(count as f64 / host::system::clock_ticks() as f64))
+    };
     let (user, system) = (ticks(14)?, ticks(15)?);
     Some(Usage {
         cpu_time: user + system,

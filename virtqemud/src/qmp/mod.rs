@@ -19,7 +19,7 @@ mod monitor;
 pub use command::{Command, Empty};
 pub use error::QmpError;
 pub use message::{Event, Greeting, Timestamp, Version};
-pub use monitor::{EventReceiver, Monitor, DEADLINE, LINE_MAX};
+pub use monitor::{DEADLINE, EventReceiver, LINE_MAX, Monitor};
 
 #[cfg(test)]
 mod tests;

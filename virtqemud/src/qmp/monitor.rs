@@ -153,7 +153,12 @@ impl Monitor {
         close(&self.shared, reason.to_owned());
     }
 
-    async fn typed<C: Command>(&self, command: &C, fds: Vec<OwnedFd>, deadline: Duration) -> Result<C::Reply, QmpError> {
+    async fn typed<C: Command>(
+        &self,
+        command: &C,
+        fds: Vec<OwnedFd>,
+        deadline: Duration,
+    ) -> Result<C::Reply, QmpError> {
         let misfit = |e: serde_json::Error| QmpError::Reply { command: C::NAME.into(), detail: e.to_string() };
         let arguments = serde_json::to_value(command).map_err(misfit)?;
         let mut line = Map::new();
@@ -165,7 +170,13 @@ impl Monitor {
         serde_json::from_value(value).map_err(misfit)
     }
 
-    async fn execute_line(&self, name: &str, mut line: Map<String, Value>, fds: Vec<OwnedFd>, deadline: Duration) -> Result<Value, QmpError> {
+    async fn execute_line(
+        &self,
+        name: &str,
+        mut line: Map<String, Value>,
+        fds: Vec<OwnedFd>,
+        deadline: Duration,
+    ) -> Result<Value, QmpError> {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         line.insert("id".into(), id_text(id).into());
         let mut line = serde_json::to_vec(&line).expect("a JSON object always encodes");
@@ -233,7 +244,9 @@ async fn read_loop(shared: Arc<Shared>, events: mpsc::Sender<Event>, greeting: o
                 }
             }
             Message::Return { id, value } => answer(&shared, id, |_| Ok(value))?,
-            Message::Error { id, class, desc } => answer(&shared, id, |command| Err(QmpError::Refused { command, class, desc }))?,
+            Message::Error { id, class, desc } => {
+                answer(&shared, id, |command| Err(QmpError::Refused { command, class, desc }))?
+            }
         }
         Ok(())
     })
@@ -348,7 +361,8 @@ async fn write_line(stream: &UnixStream, line: &[u8], fds: &[OwnedFd]) -> io::Re
         let control = if sent == 0 && !raw.is_empty() { &rights[..] } else { &[] };
         let result = stream.try_io(Interest::WRITABLE, || {
             let rest = [IoSlice::new(&line[sent..])];
-            sendmsg::<()>(stream.as_raw_fd(), &rest, control, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT, None).map_err(io::Error::from)
+            sendmsg::<()>(stream.as_raw_fd(), &rest, control, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT, None)
+                .map_err(io::Error::from)
         });
         match result {
             Ok(n) => sent += n,

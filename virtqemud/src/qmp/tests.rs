@@ -10,7 +10,8 @@ use tokio::net::UnixStream;
 use super::commands::{Cont, GetFd, QueryStatus};
 use super::*;
 
-const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": "x"}, "capabilities": ["oob"]}}"#;
+const GREETING: &str =
+    r#"{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": "x"}, "capabilities": ["oob"]}}"#;
 const SHORT: Duration = Duration::from_millis(200);
 
 /// The far end: reads requests, says what the test wants.
@@ -219,7 +220,13 @@ async fn descriptor_travels_with_its_command() {
         (&theirs).write_all(b"{\"return\": {}, \"id\": \"libvirt-1\"}\n").unwrap();
         let mut space = nix::cmsg_space!([std::os::fd::RawFd; 2]);
         let mut buffer = [std::io::IoSliceMut::new(&mut byte)];
-        let received = nix::sys::socket::recvmsg::<()>(theirs.as_raw_fd(), &mut buffer, Some(&mut space), nix::sys::socket::MsgFlags::empty()).unwrap();
+        let received = nix::sys::socket::recvmsg::<()>(
+            theirs.as_raw_fd(),
+            &mut buffer,
+            Some(&mut space),
+            nix::sys::socket::MsgFlags::empty(),
+        )
+        .unwrap();
         let count = received.cmsgs().unwrap().count();
         (&theirs).write_all(b"{\"return\": {}, \"id\": \"libvirt-2\"}\n").unwrap();
         count

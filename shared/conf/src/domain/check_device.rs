@@ -27,13 +27,22 @@ impl DomainDef {
             }
             let kind = interface.kind;
             if interface.virtual_port.is_some()
-                && !matches!(kind, InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Hostdev | InterfaceKind::Vds)
+                && !matches!(
+                    kind,
+                    InterfaceKind::Network
+                        | InterfaceKind::Bridge
+                        | InterfaceKind::Direct
+                        | InterfaceKind::Hostdev
+                        | InterfaceKind::Vds
+                )
             {
                 return Err(unsupported(format!("<virtualport> element unsupported for <interface type='{kind}'>")));
             }
-            if interface.port_isolated == Some(true) && !matches!(kind, InterfaceKind::Network | InterfaceKind::Bridge) {
+            if interface.port_isolated == Some(true) && !matches!(kind, InterfaceKind::Network | InterfaceKind::Bridge)
+            {
                 return Err(unsupported(format!(
-                    "interface {} - <port isolated='yes'/> is not supported for network interfaces with type='{kind}'", interface.mac
+                    "interface {} - <port isolated='yes'/> is not supported for network interfaces with type='{kind}'",
+                    interface.mac
                 )));
             }
         }
@@ -49,7 +58,14 @@ impl DomainDef {
 
     fn check_controllers(&self) -> Result<()> {
         for controller in &self.devices.controllers {
-            let virtio = matches!(controller.model, Some(ControllerModel::VirtioScsi | ControllerModel::VirtioTransitional | ControllerModel::VirtioNonTransitional));
+            let virtio = matches!(
+                controller.model,
+                Some(
+                    ControllerModel::VirtioScsi
+                        | ControllerModel::VirtioTransitional
+                        | ControllerModel::VirtioNonTransitional
+                )
+            );
             if controller.iothread.is_some() && !(controller.kind == ControllerKind::Scsi && virtio) {
                 return Err(xml_error("'iothread' attribute only supported for virtio scsi controllers"));
             }

@@ -15,7 +15,8 @@ impl VirtioOptions {
     /// # Errors
     /// `CONFIG_UNSUPPORTED` as libvirt's.
     pub fn must_be_absent(&self) -> Result<()> {
-        let options = [("iommu", self.iommu), ("ats", self.ats), ("packed", self.packed), ("page_per_vq", self.page_per_vq)];
+        let options =
+            [("iommu", self.iommu), ("ats", self.ats), ("packed", self.packed), ("page_per_vq", self.page_per_vq)];
         match options.iter().find(|(_, value)| value.is_some()) {
             Some((name, _)) => Err(unsupported(format!("{name} driver option is only supported for virtio devices"))),
             None => Ok(()),
@@ -98,7 +99,10 @@ fn check_bus(disk: &DiskDef) -> Result<()> {
     }
     disk.driver.virtio.must_be_absent()?;
     if let Some(model @ (DiskModel::Virtio | DiskModel::Transitional | DiskModel::NonTransitional)) = disk.model {
-        return Err(unsupported(format!("disk model '{model}' not supported for bus '{}'", disk.bus.map_or("", Vocabulary::word))));
+        return Err(unsupported(format!(
+            "disk model '{model}' not supported for bus '{}'",
+            disk.bus.map_or("", Vocabulary::word)
+        )));
     }
     Ok(())
 }
@@ -159,7 +163,9 @@ fn check_auth(source: &StorageSource) -> Result<()> {
         _ => return Ok(()),
     };
     match word {
-        Some(word) if word != wanted && matches!(word, "iscsi" | "ceph" | "volume" | "tls" | "vtpm") => Err(unsupported(format!("invalid secret type '{word}'"))),
+        Some(word) if word != wanted && matches!(word, "iscsi" | "ceph" | "volume" | "tls" | "vtpm") => {
+            Err(unsupported(format!("invalid secret type '{word}'")))
+        }
         _ => Ok(()),
     }
 }

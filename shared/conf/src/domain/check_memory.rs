@@ -22,7 +22,9 @@ impl DomainDef {
                 return Err(Error::new(
                     Domain::Domain,
                     Code::XmlDetail,
-                    format!("can't add memory backend for guest node '{node}' as the guest has only '{cells}' NUMA nodes configured"),
+                    format!(
+                        "can't add memory backend for guest node '{node}' as the guest has only '{cells}' NUMA nodes configured"
+                    ),
                 ));
             }
         }
@@ -34,7 +36,9 @@ impl DomainDef {
         for (at, (start, end)) in spans.iter().enumerate() {
             let clash = spans.iter().enumerate().find(|(other, (from, _))| *other != at && from >= start && from < end);
             if let Some((_, (from, _))) = clash {
-                return Err(unsupported(format!("memory device address [{start:#x}:{end:#x}] overlaps with other memory device ({from:#x})")));
+                return Err(unsupported(format!(
+                    "memory device address [{start:#x}:{end:#x}] overlaps with other memory device ({from:#x})"
+                )));
             }
         }
         Ok(())
@@ -84,7 +88,10 @@ impl MemoryDef {
         let block = self.block_size_kib.unwrap_or(0);
         let requested = self.requested_kib.unwrap_or(0);
         if requested > self.size_kib {
-            return Err(xml_detail(format!("requested size must be smaller than or equal to @size ({}KiB)", self.size_kib)));
+            return Err(xml_detail(format!(
+                "requested size must be smaller than or equal to @size ({}KiB)",
+                self.size_kib
+            )));
         }
         if !block.is_power_of_two() {
             return Err(xml_detail("block size must be a power of two"));

@@ -22,10 +22,14 @@ impl DomainDef {
         for (id, cell) in (0u32..).zip(cells) {
             for (sibling, value) in &cell.distances {
                 if *sibling >= count {
-                    return Err(xml_error(format!("'sibling_id {sibling}' does not refer to a valid cell within NUMA 'cell id {id}'")));
+                    return Err(xml_error(format!(
+                        "'sibling_id {sibling}' does not refer to a valid cell within NUMA 'cell id {id}'"
+                    )));
                 }
                 if *sibling == id && *value != LOCAL_DISTANCE {
-                    return Err(xml_error(format!("'value {value}' is invalid for 'sibling id {sibling}' under NUMA 'cell id {id}'")));
+                    return Err(xml_error(format!(
+                        "'value {value}' is invalid for 'sibling id {sibling}' under NUMA 'cell id {id}'"
+                    )));
                 }
             }
         }

@@ -62,7 +62,8 @@ fn finish_trial(def: &mut DomainDef, capability: &Capability, mut set: AddressSe
     let wishes = Wishes::of(def);
     let mut number = 1;
     while number < set.buses.len() {
-        let exists = def.devices.controllers.iter().any(|c| c.kind == ControllerKind::Pci && c.number() as usize == number);
+        let exists =
+            def.devices.controllers.iter().any(|c| c.kind == ControllerKind::Pci && c.number() as usize == number);
         if !exists {
             let model = set.buses[number].model.ok_or_else(|| internal(format!("PCI bus {number} has no model")))?;
             let controller = ControllerDef::new(ControllerKind::Pci, Some(number as u32), Some(model));
@@ -125,12 +126,15 @@ fn collect(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
                 && c.number() == 0
                 && match c.kind {
                     ControllerKind::Ide => at.function == 1,
-                    ControllerKind::Usb => at.function == 2 && matches!(c.model, None | Some(ControllerModel::Piix3Uhci)),
+                    ControllerKind::Usb => {
+                        at.function == 2 && matches!(c.model, None | Some(ControllerModel::Piix3Uhci))
+                    }
                     _ => false,
                 }
         })
     };
-    let skipped: Vec<PciAddress> = def.devices.controllers.iter().filter(|c| built_in(c)).filter_map(|c| c.info.pci().copied()).collect();
+    let skipped: Vec<PciAddress> =
+        def.devices.controllers.iter().filter(|c| built_in(c)).filter_map(|c| c.info.pci().copied()).collect();
     if !skipped.is_empty() && set.buses.first().is_some_and(|b| !b.offers.any(Connect::PCI_DEVICE)) {
         return Err(internal("Bus 0 must be PCI for integrated PIIX3 USB or IDE controllers"));
     }
@@ -178,7 +182,12 @@ fn assign_slots(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
     for disk in d.disks.iter_mut().filter(|d| d.bus == Some(DiskBus::Virtio)) {
         match &disk.info.address {
             None | Some(Address::Pci(_) | Address::Ccw(_) | Address::VirtioS390 | Address::VirtioMmio) => {}
-            Some(other) => return Err(super::unsupported(format!("virtio disk cannot have an address of type '{}'", other.kind()))),
+            Some(other) => {
+                return Err(super::unsupported(format!(
+                    "virtio disk cannot have an address of type '{}'",
+                    other.kind()
+                )));
+            }
         }
         let kind = wishes.disk(disk);
         give(&mut disk.info, kind)?;

@@ -73,7 +73,9 @@ impl Bus {
         let auto = Connect::AUTOASSIGN;
         let plug = Connect::HOTPLUGGABLE;
         let (offers, first_slot, last_slot) = match model {
-            M::PciRoot => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE).or(Connect::PCI_EXPANDER_BUS), 1, 31),
+            M::PciRoot => {
+                (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE).or(Connect::PCI_EXPANDER_BUS), 1, 31)
+            }
             M::PciBridge | M::PcieToPciBridge => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 1, 31),
             M::PciExpanderBus => (auto.or(plug).or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 0, 31),
             M::PcieRoot => (
@@ -86,9 +88,14 @@ impl Bus {
                 31,
             ),
             M::DmiToPciBridge => (auto.or(Connect::PCI_DEVICE).or(Connect::PCI_BRIDGE), 0, 31),
-            M::PcieRootPort | M::PcieSwitchDownstreamPort => {
-                (auto.or(plug).or(Connect::PCIE_DEVICE).or(Connect::PCIE_SWITCH_UPSTREAM_PORT).or(Connect::PCIE_TO_PCI_BRIDGE), 0, 0)
-            }
+            M::PcieRootPort | M::PcieSwitchDownstreamPort => (
+                auto.or(plug)
+                    .or(Connect::PCIE_DEVICE)
+                    .or(Connect::PCIE_SWITCH_UPSTREAM_PORT)
+                    .or(Connect::PCIE_TO_PCI_BRIDGE),
+                0,
+                0,
+            ),
             M::PcieSwitchUpstreamPort => (auto.or(Connect::PCIE_SWITCH_DOWNSTREAM_PORT), 0, 31),
             M::PcieExpanderBus => (auto.or(Connect::PCIE_ROOT_PORT).or(Connect::DMI_TO_PCI_BRIDGE), 0, 31),
             _ => return None,

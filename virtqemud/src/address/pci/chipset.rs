@@ -40,7 +40,9 @@ fn piix3(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
     for controller in def.devices.controllers.iter_mut().filter(|c| c.number() == 0) {
         let (place, complaint) = match (controller.kind, controller.model) {
             (ControllerKind::Ide, _) => (at(1, 1), "Primary IDE controller must have PCI address 0:0:1.1"),
-            (ControllerKind::Usb, None | Some(ControllerModel::Piix3Uhci)) => (at(1, 2), "PIIX3 USB controller at index 0 must have PCI address 0:0:1.2"),
+            (ControllerKind::Usb, None | Some(ControllerModel::Piix3Uhci)) => {
+                (at(1, 2), "PIIX3 USB controller at index 0 must have PCI address 0:0:1.2")
+            }
             _ => continue,
         };
         match present(&controller.info) {
@@ -90,7 +92,9 @@ fn q35(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
             (ControllerKind::Sata, _) if controller.number() == 0 => {
                 let place = at(0x1f, 2);
                 match present(&controller.info) {
-                    Some(given) if !same_place(given, &place) => return Err(internal("Primary SATA controller must have PCI address 0:0:1f.2")),
+                    Some(given) if !same_place(given, &place) => {
+                        return Err(internal("Primary SATA controller must have PCI address 0:0:1f.2"));
+                    }
                     Some(_) => {}
                     None => {
                         controller.info.address = Some(Address::Pci(place));
@@ -102,7 +106,8 @@ fn q35(def: &mut DomainDef, set: &mut AddressSet) -> Result<()> {
             (ControllerKind::Usb, Some(ControllerModel::Ich9Uhci1)) if wanted => {
                 if let Some(slot) = [0x1d, 0x1a].into_iter().find(|s| !set.in_use(&at(*s, 0))) {
                     set.reserve(&at(slot, 0), kind, true)?;
-                    controller.info.address = Some(Address::Pci(PciAddress { multifunction: Some(true), ..at(slot, 0) }));
+                    controller.info.address =
+                        Some(Address::Pci(PciAddress { multifunction: Some(true), ..at(slot, 0) }));
                 }
             }
             (ControllerKind::Pci, Some(ControllerModel::DmiToPciBridge)) if wanted && !set.in_use(&at(0x1e, 0)) => {

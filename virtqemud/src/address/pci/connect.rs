@@ -1,7 +1,9 @@
 //! What kind of slot each device wants.
 
 use conf::domain::DomainDef;
+use conf::domain::device::chardev::SerialType;
 use conf::domain::device::controller::{ControllerDef, ControllerKind, ControllerModel};
+use conf::domain::device::disk::{DiskBus, DiskDef, DiskModel};
 use conf::domain::device::filesystem::{FilesystemDef, FilesystemDriver};
 use conf::domain::device::hostdev::{HostdevDef, HostdevSource, MdevModel, ScsiHostModel};
 use conf::domain::device::info::VirtioModel;
@@ -15,8 +17,6 @@ use conf::domain::device::sound::SoundModel;
 use conf::domain::device::video::VideoModel;
 use conf::domain::device::vsock::VsockModel;
 use conf::domain::device::watchdog::WatchdogModel;
-use conf::domain::device::chardev::SerialType;
-use conf::domain::device::disk::{DiskBus, DiskDef, DiskModel};
 
 pub use super::bus::Connect;
 use crate::address::machine;
@@ -79,7 +79,10 @@ impl Wishes {
             Some("virtio-transitional") => PCI,
             Some("virtio" | "virtio-non-transitional" | "e1000e" | "igb") => self.express,
             Some("usb-net" | "spapr-vlan" | "lan9118" | "smc91c111") => NONE,
-            Some("rtl8139" | "e1000" | "e1000-82544gc" | "e1000-82545em" | "vmxnet" | "vmxnet2" | "vmxnet3" | "vlance") | None => PCI,
+            Some(
+                "rtl8139" | "e1000" | "e1000-82544gc" | "e1000-82545em" | "vmxnet" | "vmxnet2" | "vmxnet3" | "vlance",
+            )
+            | None => PCI,
             _ => self.express,
         }
     }

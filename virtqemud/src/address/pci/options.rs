@@ -19,7 +19,9 @@ pub fn fill(def: &mut DomainDef) -> Result<()> {
         }
         let lowest_bus_nr = def.devices.controllers.iter().filter_map(|c| c.pci.bus_nr).min();
         let free_target = (0..=30).find(|t| {
-            let taken = |c: &&conf::domain::device::controller::ControllerDef| c.kind == ControllerKind::Pci && c.pci.target_index == Some(*t);
+            let taken = |c: &&conf::domain::device::controller::ControllerDef| {
+                c.kind == ControllerKind::Pci && c.pci.target_index == Some(*t)
+            };
             !def.devices.controllers.iter().any(|c| taken(&c))
         });
         let controller = &mut def.devices.controllers[number];
@@ -50,7 +52,9 @@ pub fn fill(def: &mut DomainDef) -> Result<()> {
                 pci.chassis = pci.chassis.or(Some(index));
                 pci.port = pci.port.or(Some(at.slot));
             }
-            Some(M::PciExpanderBus | M::PcieExpanderBus) if pci.bus_nr.is_none() => pci.bus_nr = Some(new_bus_nr(lowest_bus_nr, index)?),
+            Some(M::PciExpanderBus | M::PcieExpanderBus) if pci.bus_nr.is_none() => {
+                pci.bus_nr = Some(new_bus_nr(lowest_bus_nr, index)?)
+            }
             Some(M::PciRoot) if pseries && pci.target_index.is_none() => {
                 let wanted = if index == 0 { Some(0) } else { free_target };
                 pci.target_index = Some(wanted.ok_or_else(|| internal("Too many PCI host bridges"))?);

@@ -29,7 +29,9 @@ fn place(bus: usize, slot: u32, function: u32) -> PciAddress {
 impl AddressSet {
     /// Whether something is at exactly this function.
     pub fn in_use(&self, at: &PciAddress) -> bool {
-        self.buses.get(at.bus as usize).is_some_and(|b| b.functions[at.slot as usize & 31] & (1 << (at.function & 7)) != 0)
+        self.buses
+            .get(at.bus as usize)
+            .is_some_and(|b| b.functions[at.slot as usize & 31] & (1 << (at.function & 7)) != 0)
     }
 
     /// Takes an address. `from_config`: a user wrote it, so a device may sit in a slot of the other kind.
@@ -106,12 +108,17 @@ impl AddressSet {
             }
         } else if wanted.any(Connect::PCI_BRIDGE) {
             if self.many_roots { M::PciRoot } else { M::DmiToPciBridge }
-        } else if wanted.any(Connect::PCIE_DEVICE.or(Connect::PCIE_SWITCH_UPSTREAM_PORT).or(Connect::PCIE_TO_PCI_BRIDGE)) {
+        } else if wanted
+            .any(Connect::PCIE_DEVICE.or(Connect::PCIE_SWITCH_UPSTREAM_PORT).or(Connect::PCIE_TO_PCI_BRIDGE))
+        {
             M::PcieRootPort
         } else if wanted.any(Connect::PCIE_SWITCH_DOWNSTREAM_PORT) {
             M::PcieSwitchUpstreamPort
         } else {
-            return Err(internal(format!("Cannot automatically add a new PCI bus for a device with connect flags {:02x}", wanted.0)));
+            return Err(internal(format!(
+                "Cannot automatically add a new PCI bus for a device with connect flags {:02x}",
+                wanted.0
+            )));
         };
         at.bus += first.len() as u32;
         self.buses.append(&mut first);
@@ -132,7 +139,10 @@ impl AddressSet {
             return Err(bad(format!("Invalid PCI address {text}. Only PCI domain 0 is available")));
         }
         let Some(bus) = self.buses.get(at.bus as usize) else {
-            return Err(bad(format!("Invalid PCI address {text}. Only PCI buses up to {} are available", self.buses.len() - 1)));
+            return Err(bad(format!(
+                "Invalid PCI address {text}. Only PCI buses up to {} are available",
+                self.buses.len() - 1
+            )));
         };
         if let Err(reason) = fits(bus.offers, wanted, from_config) {
             return Err(bad(reason.replace("{address}", &text).replace("{bus}", &at.bus.to_string())));
@@ -196,7 +206,12 @@ mod tests {
     use ControllerModel as M;
 
     fn q35() -> AddressSet {
-        AddressSet { buses: vec![Bus::of(M::PcieRoot).unwrap()], dry_run: true, many_roots: false, pcie_to_pci_bridge: true }
+        AddressSet {
+            buses: vec![Bus::of(M::PcieRoot).unwrap()],
+            dry_run: true,
+            many_roots: false,
+            pcie_to_pci_bridge: true,
+        }
     }
 
     const PCIE: Connect = Connect::PCIE_DEVICE.or(Connect::HOTPLUGGABLE).or(Connect::AUTOASSIGN);
@@ -232,7 +247,10 @@ mod tests {
         set.dry_run = false;
         let at = place(0, 3, 0);
         set.reserve(&at, PCIE, true).unwrap();
-        assert_eq!(set.reserve(&at, PCIE, true).unwrap_err().message, "XML error: Attempted double use of PCI Address 0000:00:03.0");
+        assert_eq!(
+            set.reserve(&at, PCIE, true).unwrap_err().message,
+            "XML error: Attempted double use of PCI Address 0000:00:03.0"
+        );
         assert!(set.reserve(&place(0, 0, 0), PCIE, true).unwrap_err().message.contains("slot must be >= 1"));
         assert!(set.reserve(&place(1, 1, 0), PCIE, true).unwrap_err().message.contains("buses up to 0"));
         assert!(set.reserve(&place(0, 4, 0), PCI, true).is_ok());

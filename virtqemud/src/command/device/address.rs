@@ -30,7 +30,8 @@ fn pci_bus(def: &DomainDef, at: &PciAddress) -> String {
     let alias = controller_alias(def, ControllerKind::Pci, at.bus);
     // Each further root of pseries has its bus below it.
     let controller = def.devices.controllers.iter().find(|c| c.kind == ControllerKind::Pci && c.number() == at.bus);
-    let further = machine::is_pseries(def) && controller.is_some_and(|c| c.model == Some(ControllerModel::PciRoot) && c.pci.target_index.unwrap_or(0) > 0);
+    let further = machine::is_pseries(def)
+        && controller.is_some_and(|c| c.model == Some(ControllerModel::PciRoot) && c.pci.target_index.unwrap_or(0) > 0);
     if further { format!("{alias}.0") } else { alias }
 }
 
@@ -38,7 +39,8 @@ fn pci_bus(def: &DomainDef, at: &PciAddress) -> String {
 pub fn place(props: Props, def: &DomainDef, info: &DeviceInfo) -> Props {
     match &info.address {
         Some(Address::Pci(at)) => {
-            let slot = if at.function != 0 { format!("{:#x}.{:#x}", at.slot, at.function) } else { format!("{:#x}", at.slot) };
+            let slot =
+                if at.function != 0 { format!("{:#x}.{:#x}", at.slot, at.function) } else { format!("{:#x}", at.slot) };
             props
                 .with("bus", pci_bus(def, at))
                 .maybe("multifunction", at.multifunction)
@@ -51,13 +53,15 @@ pub fn place(props: Props, def: &DomainDef, info: &DeviceInfo) -> Props {
             props.with("bus", bus).maybe("port", (!port.is_empty()).then_some(port))
         }
         Some(Address::Ccw(ccw)) => match ccw.at {
-            Some((cssid, ssid, devno)) => {
-                props.with("devno", format!("{cssid:x}.{ssid:x}.{devno:04x}")).maybe("loadparm", info.loadparm.clone().filter(|_| false))
-            }
+            Some((cssid, ssid, devno)) => props
+                .with("devno", format!("{cssid:x}.{ssid:x}.{devno:04x}"))
+                .maybe("loadparm", info.loadparm.clone().filter(|_| false)),
             None => props,
         },
         Some(Address::SpaprVio(Some(register))) => props.with("reg", *register),
-        Some(Address::Isa(isa)) => props.nonzero("iobase", isa.iobase.unwrap_or(0)).nonzero("irq", isa.irq.unwrap_or(0)),
+        Some(Address::Isa(isa)) => {
+            props.nonzero("iobase", isa.iobase.unwrap_or(0)).nonzero("irq", isa.irq.unwrap_or(0))
+        }
         Some(Address::Dimm(dimm)) => props.with("slot", dimm.slot).nonzero("addr", dimm.base),
         _ => props,
     }

@@ -22,9 +22,13 @@ fn props(audio: &AudioDef) -> Props {
         other => other.to_string(),
     };
     let id = format!("audio{}", audio.id);
-    let begin = Props::default().with("id", id).with("driver", driver).nonzero("timer-period", audio.timer_period.unwrap_or(0));
+    let begin =
+        Props::default().with("id", id).with("driver", driver).nonzero("timer-period", audio.timer_period.unwrap_or(0));
     let begin = match audio.kind {
-        AudioKind::Oss => begin.maybe("try-mmap", audio.try_mmap).maybe("exclusive", audio.exclusive).maybe("dsp-policy", audio.dsp_policy),
+        AudioKind::Oss => begin
+            .maybe("try-mmap", audio.try_mmap)
+            .maybe("exclusive", audio.exclusive)
+            .maybe("dsp-policy", audio.dsp_policy),
         AudioKind::PulseAudio => begin.maybe("server", audio.server_name.clone()),
         AudioKind::File => begin.maybe("path", audio.path.clone()),
         _ => begin,
@@ -44,16 +48,20 @@ fn side(kind: AudioKind, side: &AudioSide) -> Option<Props> {
         .maybe("format", side.format.map(|f| f.to_string()));
     let props = match kind {
         AudioKind::Alsa => props.maybe("dev", side.dev.clone()),
-        AudioKind::Oss => props.maybe("dev", side.dev.clone()).nonzero("buffer-count", side.buffer_count.unwrap_or(0)).maybe("try-poll", side.try_poll),
+        AudioKind::Oss => props
+            .maybe("dev", side.dev.clone())
+            .nonzero("buffer-count", side.buffer_count.unwrap_or(0))
+            .maybe("try-poll", side.try_poll),
         AudioKind::CoreAudio | AudioKind::Sdl => props.nonzero("buffer-count", side.buffer_count.unwrap_or(0)),
         AudioKind::Jack => props
             .maybe("server-name", side.server_name.clone())
             .maybe("client-name", side.client_name.clone())
             .maybe("connect-ports", side.connect_ports.clone())
             .maybe("exact-name", side.exact_name),
-        AudioKind::PulseAudio | AudioKind::Pipewire => {
-            props.maybe("name", side.name.clone()).maybe("stream-name", side.stream_name.clone()).nonzero("latency", side.latency.unwrap_or(0))
-        }
+        AudioKind::PulseAudio | AudioKind::Pipewire => props
+            .maybe("name", side.name.clone())
+            .maybe("stream-name", side.stream_name.clone())
+            .nonzero("latency", side.latency.unwrap_or(0)),
         _ => props,
     };
     (props != Props::default()).then_some(props)

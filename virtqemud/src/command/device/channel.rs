@@ -1,9 +1,9 @@
 //! Channels between guest and host.
 
+use conf::domain::DomainDef;
 use conf::domain::device::chardev::{ChannelDef, ChannelTarget, Chardev};
 use conf::domain::device::controller::ControllerKind;
 use conf::domain::device::info::{Address, DeviceInfo};
-use conf::domain::DomainDef;
 use error::Result;
 
 use super::{address, alias, chardev};
@@ -24,11 +24,15 @@ pub fn build(b: &mut Builder) -> Result<()> {
             ChannelTarget::Guestfwd { address, port } => {
                 let rule = Props::default().with("str", format!("tcp:{address}:{port}-chardev:{id}"));
                 let rules: Vec<serde_json::Value> = vec![rule.into()];
-                b.json("-netdev", &Props::default().with("type", "user").with("guestfwd", rules).with("id", alias(&channel.info)));
+                b.json(
+                    "-netdev",
+                    &Props::default().with("type", "user").with("guestfwd", rules).with("id", alias(&channel.info)),
+                );
             }
             ChannelTarget::Virtio { name, .. } => {
                 // SPICE's agent finds its channel by this name.
-                let fallback = matches!(channel.source.backend, Chardev::Spicevmc).then(|| "com.redhat.spice.0".to_owned());
+                let fallback =
+                    matches!(channel.source.backend, Chardev::Spicevmc).then(|| "com.redhat.spice.0".to_owned());
                 let name = name.clone().or(fallback);
                 b.device(port(def, "virtserialport", &channel.info, &id).maybe("name", name));
             }
@@ -41,7 +45,9 @@ pub fn build(b: &mut Builder) -> Result<()> {
 /// Where a channel's socket is when the definition names no place: the guest's own directory, by the channel's name.
 fn path_of(b: &Builder, channel: &ChannelDef) -> String {
     let name = match &channel.target {
-        ChannelTarget::Virtio { name, .. } | ChannelTarget::Xen { name, .. } => name.clone().unwrap_or_else(|| alias(&channel.info)),
+        ChannelTarget::Virtio { name, .. } | ChannelTarget::Xen { name, .. } => {
+            name.clone().unwrap_or_else(|| alias(&channel.info))
+        }
         ChannelTarget::Guestfwd { .. } => alias(&channel.info),
     };
     format!("{}/channel/{}/{name}", b.inputs.run_dir, b.inputs.short_name)

@@ -28,7 +28,11 @@ pub fn build_as(b: &mut Builder, source: &ChardevSource, alias: &str, id: &str) 
         Chardev::Vc => format!("vc,id={id}"),
         Chardev::Stdio => format!("stdio,id={id}"),
         Chardev::Pty { .. } => format!("pty,id={id}"),
-        Chardev::Dev { path } => format!("{},id={id},path={}", if alias.starts_with("parallel") { "parallel" } else { "serial" }, comma(path)),
+        Chardev::Dev { path } => format!(
+            "{},id={id},path={}",
+            if alias.starts_with("parallel") { "parallel" } else { "serial" },
+            comma(path)
+        ),
         Chardev::File { path, append } => {
             let mut text = format!("file,id={id}");
             file(b, &mut text, id, "path", path, *append);
@@ -36,7 +40,13 @@ pub fn build_as(b: &mut Builder, source: &ChardevSource, alias: &str, id: &str) 
         }
         Chardev::Pipe { path } => format!("pipe,id={id},path={}", comma(path)),
         Chardev::Nmdm { .. } => return Err(super::unsupported("unsupported chardev 'nmdm'")),
-        Chardev::Unix { path, listen, reconnect } => unix(b, id, path.as_deref().unwrap_or(""), *listen, reconnect.timeout.filter(|_| reconnect.enabled == Some(true))),
+        Chardev::Unix { path, listen, reconnect } => unix(
+            b,
+            id,
+            path.as_deref().unwrap_or(""),
+            *listen,
+            reconnect.timeout.filter(|_| reconnect.enabled == Some(true)),
+        ),
         Chardev::Tcp { host, service, listen, protocol, tls, reconnect, .. } => {
             let telnet = if *protocol == TcpProtocol::Telnet { ",telnet=on" } else { "" };
             let mut text = format!("socket,id={id},host={},port={}{telnet}", comma(host), comma(service));
@@ -58,7 +68,8 @@ pub fn build_as(b: &mut Builder, source: &ChardevSource, alias: &str, id: &str) 
         }
         Chardev::Udp { bind_host, bind_service, connect_host, connect_service } => {
             let word = |w: &Option<String>| w.as_deref().unwrap_or("").to_owned();
-            let mut text = format!("udp,id={id},host={},port={}", comma(&word(connect_host)), comma(&word(connect_service)));
+            let mut text =
+                format!("udp,id={id},host={},port={}", comma(&word(connect_host)), comma(&word(connect_service)));
             let local = bind_service.clone().unwrap_or_else(|| "0".into());
             let _ = write!(text, ",localaddr={},localport={}", comma(&word(bind_host)), comma(&local));
             text
@@ -143,6 +154,10 @@ fn unix(b: &Builder, id: &str, path: &str, listen: bool, reconnect: Option<u32>)
 fn reconnect_after(b: &Builder, text: &mut String, seconds: Option<u32>) {
     if let Some(seconds) = seconds {
         // Milliseconds since QEMU 9.2.
-        let _ = if b.capability.version >= 9_002_000 { write!(text, ",reconnect-ms={}", u64::from(seconds) * 1000) } else { write!(text, ",reconnect={seconds}") };
+        let _ = if b.capability.version >= 9_002_000 {
+            write!(text, ",reconnect-ms={}", u64::from(seconds) * 1000)
+        } else {
+            write!(text, ",reconnect={seconds}")
+        };
     }
 }

@@ -1,9 +1,9 @@
 //! Controllers.
 
+use conf::domain::DomainDef;
 use conf::domain::device::controller::{ControllerDef, ControllerKind, ControllerModel, PciModelName};
 use conf::domain::device::disk::IothreadMapping;
 use conf::domain::device::info::VirtioModel;
-use conf::domain::DomainDef;
 use error::Result;
 use serde_json::{Value, json};
 
@@ -113,12 +113,20 @@ fn pci(c: &ControllerDef) -> Result<Props> {
     let hotplug = c.pci.hotplug;
     Ok(match name {
         PciModelName::PciBridge => begin.maybe("chassis_nr", c.pci.chassis_nr).with("id", id),
-        PciModelName::Pxb | PciModelName::PxbPcie => begin.maybe("bus_nr", c.pci.bus_nr).with("id", id).maybe("numa_node", c.pci.numa_node),
+        PciModelName::Pxb | PciModelName::PxbPcie => {
+            begin.maybe("bus_nr", c.pci.bus_nr).with("id", id).maybe("numa_node", c.pci.numa_node)
+        }
         PciModelName::Ioh3420 | PciModelName::PcieRootPort | PciModelName::Xio3130Downstream => {
-            let begin = begin.maybe("port", c.pci.port).maybe("chassis", c.pci.chassis).with("id", id).maybe("hotplug", hotplug);
+            let begin = begin
+                .maybe("port", c.pci.port)
+                .maybe("chassis", c.pci.chassis)
+                .with("id", id)
+                .maybe("hotplug", hotplug);
             begin.maybe("mem-reserve", c.pci.mem_reserve_kib.map(|k| k * 1024))
         }
-        PciModelName::SpaprPciHostBridge => begin.maybe("index", c.pci.target_index).with("id", id).maybe("numa_node", c.pci.numa_node),
+        PciModelName::SpaprPciHostBridge => {
+            begin.maybe("index", c.pci.target_index).with("id", id).maybe("numa_node", c.pci.numa_node)
+        }
         _ => begin.with("id", id),
     })
 }

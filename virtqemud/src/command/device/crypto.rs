@@ -18,7 +18,8 @@ pub fn build(b: &mut Builder) -> Result<()> {
             CryptoBackend::Lkcf => "cryptodev-backend-lkcf",
         };
         b.object(&Props::object(kind, object.clone()).nonzero("queues", crypto.queues.unwrap_or(0)));
-        let props = virtio::begin("virtio-crypto", &crypto.info, None, &crypto.virtio).with("cryptodev", object).with("id", id);
+        let props =
+            virtio::begin("virtio-crypto", &crypto.info, None, &crypto.virtio).with("cryptodev", object).with("id", id);
         b.device(address::place(props, def, &crypto.info));
     }
     Ok(())

@@ -45,7 +45,9 @@ pub fn build(b: &mut Builder) -> Result<()> {
 
 fn no_secret(reference: Option<&SecretRef>, id: &str) -> Error {
     let what = match reference {
-        Some(SecretRef::Uuid(uuid)) => format!("no secret with matching uuid '{}'", uuid::Uuid::from_bytes(*uuid).hyphenated()),
+        Some(SecretRef::Uuid(uuid)) => {
+            format!("no secret with matching uuid '{}'", uuid::Uuid::from_bytes(*uuid).hyphenated())
+        }
         Some(SecretRef::Usage(usage)) => format!("no secret with matching usage '{usage}'"),
         None => format!("no secret '{id}'"),
     };
@@ -63,7 +65,8 @@ pub(in crate::command) fn credentials(b: &mut Builder, source: &StorageSource) -
     }
     let prefix = format!("libvirt-{}", source.index);
     if let Some(helper) = source.reservations.as_ref().filter(|r| r.managed != Some(true)) {
-        let object = Props::object("pr-manager-helper", format!("pr-helper-{prefix}-storage")).with("path", helper.path.clone().unwrap_or_default());
+        let object = Props::object("pr-manager-helper", format!("pr-helper-{prefix}-storage"))
+            .with("path", helper.path.clone().unwrap_or_default());
         b.object(&object);
     }
     if source.tls == Some(true) {
@@ -104,13 +107,17 @@ pub fn nodes(disk: &DiskDef) -> Result<Vec<Props>> {
     let mut top = nodes_of(&disk.source).top;
     if disk.driver.copy_on_read == Some(true) {
         let name = format!("libvirt-CoR-{}", disk.dst);
-        nodes.push(Props::driver("copy-on-read").with("node-name", name.clone()).with("file", top).with("discard", "unmap"));
+        nodes.push(
+            Props::driver("copy-on-read").with("node-name", name.clone()).with("file", top).with("discard", "unmap"),
+        );
         top = name;
     }
     for (filter, number) in disk.throttle_filters.iter().zip(last_number(&disk.source) + 1..) {
         let name = format!("libvirt-{number}-filter");
         let group = format!("throttle-{}", filter.group);
-        nodes.push(Props::driver("throttle").with("node-name", name.clone()).with("throttle-group", group).with("file", top));
+        nodes.push(
+            Props::driver("throttle").with("node-name", name.clone()).with("throttle-group", group).with("file", top),
+        );
         top = name;
     }
     Ok(nodes)
@@ -124,7 +131,11 @@ pub fn top_node(disk: &DiskDef) -> Option<String> {
 
 fn vhost_user(b: &mut Builder, disk: &DiskDef) -> Result<()> {
     use conf::domain::device::chardev::{Chardev, ChardevSource};
-    let backend = Chardev::Unix { path: disk.source.path.clone(), listen: false, reconnect: disk.source.reconnect.unwrap_or_default() };
+    let backend = Chardev::Unix {
+        path: disk.source.path.clone(),
+        listen: false,
+        reconnect: disk.source.reconnect.unwrap_or_default(),
+    };
     let source = ChardevSource { backend, log: None, labels: Vec::new() };
     chardev::build_as(b, &source, &alias(&disk.info), &format!("chr-vu-{}", alias(&disk.info)))
 }
@@ -133,7 +144,8 @@ fn vhost_user(b: &mut Builder, disk: &DiskDef) -> Result<()> {
 fn has_floppy_controller(def: &DomainDef) -> bool {
     let name = def.os.machine.as_deref().unwrap_or("");
     // q35 lost it with version 2.4.
-    let old_q35 = machine::is_q35(def) && ["pc-q35-1.", "pc-q35-2.0", "pc-q35-2.1", "pc-q35-2.2", "pc-q35-2.3"].iter().any(|p| name.starts_with(p));
+    let old_q35 = machine::is_q35(def)
+        && ["pc-q35-1.", "pc-q35-2.0", "pc-q35-2.1", "pc-q35-2.2", "pc-q35-2.3"].iter().any(|p| name.starts_with(p));
     !machine::is_q35(def) || old_q35
 }
 
@@ -174,7 +186,12 @@ pub fn props(def: &DomainDef, disk: &DiskDef, bootindex: Option<u32>) -> Result<
             let unit = if let Some(Address::Drive(drive)) = &disk.info.address { drive.unit } else { 0 };
             Props::driver("floppy").with("unit", unit)
         }
-        other => return Err(unsupported(format!("unsupported disk bus '{}'", other.map_or(String::new(), |b| b.to_string())))),
+        other => {
+            return Err(unsupported(format!(
+                "unsupported disk bus '{}'",
+                other.map_or(String::new(), |b| b.to_string())
+            )));
+        }
     };
     let bootindex = bootindex.filter(|_| disk.bus != Some(DiskBus::Fdc));
     Ok(front_end(begin, disk, bootindex))
@@ -271,9 +288,15 @@ fn scsi(def: &DomainDef, disk: &DiskDef) -> Result<Props> {
         DiskDevice::Cdrom => "scsi-cd",
         _ => "scsi-hd",
     };
-    let model = def.devices.controllers.iter().find(|c| c.kind == ControllerKind::Scsi && c.number() == at.controller).and_then(|c| c.model);
+    let model = def
+        .devices
+        .controllers
+        .iter()
+        .find(|c| c.kind == ControllerKind::Scsi && c.number() == at.controller)
+        .and_then(|c| c.model);
     let controller = address::controller_alias(def, ControllerKind::Scsi, at.controller);
-    let begin = Props::driver(driver).with("bus", format!("{controller}.{}", if model == Some(ControllerModel::LsiLogic) { at.bus } else { 0 }));
+    let begin = Props::driver(driver)
+        .with("bus", format!("{controller}.{}", if model == Some(ControllerModel::LsiLogic) { at.bus } else { 0 }));
     let begin = if matches!(model, Some(ControllerModel::LsiLogic)) {
         begin.with("scsi-id", at.unit)
     } else {

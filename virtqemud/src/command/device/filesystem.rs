@@ -39,7 +39,9 @@ fn nine_p(b: &mut Builder, filesystem: &FilesystemDef) -> Result<()> {
                 Some(AccessMode::Passthrough) | None => "passthrough",
             };
             let mut text = format!("local,security_model={model}");
-            if let Some(multidevs) = filesystem.multidevs.filter(|m| *m != conf::domain::device::filesystem::Multidevs::Default) {
+            if let Some(multidevs) =
+                filesystem.multidevs.filter(|m| *m != conf::domain::device::filesystem::Multidevs::Default)
+            {
                 text.push_str(&format!(",multidevs={multidevs}"));
             }
             if let Some(mode) = filesystem.fmode {

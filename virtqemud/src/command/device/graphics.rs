@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use conf::domain::DomainDef;
 use conf::domain::device::chardev::MouseMode;
-use conf::domain::device::graphics::{DbusDisplay, Graphics, GraphicsDef, ListenKind, Sdl, Spice, SpiceChannelMode, Vnc};
+use conf::domain::device::graphics::{
+    DbusDisplay, Graphics, GraphicsDef, ListenKind, Sdl, Spice, SpiceChannelMode, Vnc,
+};
 use error::{Domain, Error, Result};
 
 use super::unsupported;

@@ -58,11 +58,16 @@ fn props(b: &Builder, def: &DomainDef, hostdev: &HostdevDef) -> Result<Props> {
     let props = match &hostdev.source {
         HostdevSource::Pci { address: host, .. } => {
             passthrough(b)?;
-            vfio(host, &id, bootindex).maybe("failover_pair_id", hostdev.teaming.as_ref().and_then(|t| t.persistent.clone()))
+            vfio(host, &id, bootindex)
+                .maybe("failover_pair_id", hostdev.teaming.as_ref().and_then(|t| t.persistent.clone()))
         }
         HostdevSource::Usb(usb) => usb_host(usb, &id, bootindex)?,
         HostdevSource::Mdev { uuid, model, display, ramfb } => {
-            let device = if *model == MdevModel::VfioPci && *ramfb == Some(true) { "vfio-pci-nohotplug".to_owned() } else { model.to_string() };
+            let device = if *model == MdevModel::VfioPci && *ramfb == Some(true) {
+                "vfio-pci-nohotplug".to_owned()
+            } else {
+                model.to_string()
+            };
             let uuid = uuid::Uuid::from_bytes(*uuid).hyphenated();
             Props::driver(device)
                 .with("id", id)
@@ -78,7 +83,10 @@ fn props(b: &Builder, def: &DomainDef, hostdev: &HostdevDef) -> Result<Props> {
                 _ => None,
             };
             let fd = b.inputs.fds.get(&id).copied().unwrap_or(-1);
-            virtio::begin("vhost-scsi", &hostdev.info, flavour, &VirtioOptions::default()).with("wwpn", wwpn.clone()).with("vhostfd", fd.to_string()).with("id", id)
+            virtio::begin("vhost-scsi", &hostdev.info, flavour, &VirtioOptions::default())
+                .with("wwpn", wwpn.clone())
+                .with("vhostfd", fd.to_string())
+                .with("id", id)
         }
         HostdevSource::Scsi { .. } => return Err(unsupported("a SCSI device has a block node")),
     };
@@ -92,7 +100,9 @@ fn usb_host(usb: &UsbSource, id: &str, bootindex: Option<u32>) -> Result<Props> 
         Some("on") => (Some(true), Some(true)),
         _ => (None, None),
     };
-    let Some((bus, device)) = usb.address else { return Err(unsupported("USB host device is missing bus/device information")) };
+    let Some((bus, device)) = usb.address else {
+        return Err(unsupported("USB host device is missing bus/device information"));
+    };
     Ok(Props::driver("usb-host")
         .with("hostdevice", format!("/dev/bus/usb/{bus:03}/{device:03}"))
         .with("id", id)
@@ -130,8 +140,11 @@ fn scsi(b: &mut Builder, hostdev: &HostdevDef, source: &ScsiSource) -> Result<()
         }
     };
     b.json("-blockdev", &begin.with("node-name", node.clone()).with("read-only", hostdev.readonly));
-    let Some(Address::Drive(at)) = &hostdev.info.address else { return Err(unsupported("SCSI host devices need a drive address")) };
-    let controller = address::controller_alias(b.def, conf::domain::device::controller::ControllerKind::Scsi, at.controller);
+    let Some(Address::Drive(at)) = &hostdev.info.address else {
+        return Err(unsupported("SCSI host devices need a drive address"));
+    };
+    let controller =
+        address::controller_alias(b.def, conf::domain::device::controller::ControllerKind::Scsi, at.controller);
     let props = Props::driver("scsi-generic")
         .with("bus", format!("{controller}.0"))
         .with("channel", at.bus)

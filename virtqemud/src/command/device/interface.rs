@@ -2,7 +2,9 @@
 
 use conf::domain::DomainDef;
 use conf::domain::device::info::VirtioModel;
-use conf::domain::device::interface::{HOST_OFFLOADS, GUEST_OFFLOADS, InterfaceDef, InterfaceKind, InterfaceSource, TxMode};
+use conf::domain::device::interface::{
+    GUEST_OFFLOADS, HOST_OFFLOADS, InterfaceDef, InterfaceKind, InterfaceSource, TxMode,
+};
 use error::Result;
 
 use super::{address, alias, chardev, unsupported, virtio};
@@ -28,7 +30,15 @@ pub fn build(b: &mut Builder) -> Result<()> {
         if interface.model.as_deref().is_some_and(is_onboard) {
             // Cards that are soldered to the board can only be found by the old option.
             let model = interface.model.clone().unwrap_or_default();
-            b.option("-net", format!("nic,macaddr={},netdev=host{},model={model},id={}", interface.mac, alias(&interface.info), alias(&interface.info)));
+            b.option(
+                "-net",
+                format!(
+                    "nic,macaddr={},netdev=host{},model={model},id={}",
+                    interface.mac,
+                    alias(&interface.info),
+                    alias(&interface.info)
+                ),
+            );
             continue;
         }
         let bootindex = b.boot.interface(number);
@@ -46,13 +56,23 @@ pub fn netdev(interface: &InterfaceDef, fds: &InterfaceFds) -> Result<Props> {
     let id = format!("host{}", alias(&interface.info));
     let begin = |kind: &str| Props::default().with("type", kind);
     let props = match interface.actual_kind() {
-        InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Ethernet => tap(begin("tap"), interface, fds),
+        InterfaceKind::Network | InterfaceKind::Bridge | InterfaceKind::Direct | InterfaceKind::Ethernet => {
+            tap(begin("tap"), interface, fds)
+        }
         InterfaceKind::User | InterfaceKind::Internal => user(begin("user"), interface),
-        InterfaceKind::VhostUser => begin("vhost-user").with("chardev", format!("char{}", alias(&interface.info))).maybe("queues", interface.driver.queues.filter(|q| *q > 1)),
-        InterfaceKind::Client | InterfaceKind::Server | InterfaceKind::Mcast | InterfaceKind::Udp => socket(begin("socket"), interface),
-        InterfaceKind::Vdpa => begin("vhost-vdpa").with("vhostdev", format!("/dev/fdset/{}", fds.vdpa.unwrap_or(0))).maybe("queues", interface.driver.queues.filter(|q| *q > 1)),
+        InterfaceKind::VhostUser => begin("vhost-user")
+            .with("chardev", format!("char{}", alias(&interface.info)))
+            .maybe("queues", interface.driver.queues.filter(|q| *q > 1)),
+        InterfaceKind::Client | InterfaceKind::Server | InterfaceKind::Mcast | InterfaceKind::Udp => {
+            socket(begin("socket"), interface)
+        }
+        InterfaceKind::Vdpa => begin("vhost-vdpa")
+            .with("vhostdev", format!("/dev/fdset/{}", fds.vdpa.unwrap_or(0)))
+            .maybe("queues", interface.driver.queues.filter(|q| *q > 1)),
         InterfaceKind::Null => begin("hubport").with("hubid", 0),
-        InterfaceKind::Hostdev | InterfaceKind::Vds => return Err(unsupported("this interface type has no network back end")),
+        InterfaceKind::Hostdev | InterfaceKind::Vds => {
+            return Err(unsupported("this interface type has no network back end"));
+        }
     };
     Ok(props.with("id", id))
 }
@@ -76,7 +96,9 @@ fn user(props: Props, interface: &InterfaceDef) -> Props {
     let mut props = props;
     for ip in &interface.ips {
         match ip.address {
-            std::net::IpAddr::V4(address) => props = props.with("net", format!("{address}/{}", ip.prefix.unwrap_or(24))),
+            std::net::IpAddr::V4(address) => {
+                props = props.with("net", format!("{address}/{}", ip.prefix.unwrap_or(24)))
+            }
             std::net::IpAddr::V6(address) => {
                 props = props.with("ipv6-prefix", address.to_string()).maybe("ipv6-prefixlen", ip.prefix);
             }
@@ -93,7 +115,8 @@ fn socket(props: Props, interface: &InterfaceDef) -> Props {
         InterfaceKind::Server => props.with("listen", format!("{host}:{port}")),
         InterfaceKind::Mcast => props.with("mcast", format!("{host}:{port}")),
         _ => {
-            let (local_host, local_port) = local.clone().map_or((String::new(), 0), |(a, p)| (a.unwrap_or_default(), p));
+            let (local_host, local_port) =
+                local.clone().map_or((String::new(), 0), |(a, p)| (a.unwrap_or_default(), p));
             props.with("udp", format!("{host}:{port}")).with("localaddr", format!("{local_host}:{local_port}"))
         }
     }
@@ -105,7 +128,13 @@ pub fn props(def: &DomainDef, interface: &InterfaceDef, fds: &InterfaceFds, boot
     let begin = if interface.is_virtio() { virtio_net(interface, fds) } else { Props::driver(qemu_name(model)) };
     let props = begin
         .nonzero("host_mtu", interface.mtu.filter(|_| interface.is_virtio()).unwrap_or(0))
-        .maybe("failover", interface.teaming.as_ref().and_then(|t| (t.kind == conf::domain::device::interface::TeamingKind::Persistent).then_some(true)))
+        .maybe(
+            "failover",
+            interface
+                .teaming
+                .as_ref()
+                .and_then(|t| (t.kind == conf::domain::device::interface::TeamingKind::Persistent).then_some(true)),
+        )
         .with("netdev", format!("host{}", alias(&interface.info)))
         .with("id", alias(&interface.info))
         .with("mac", interface.mac.to_string())
@@ -129,7 +158,10 @@ fn virtio_net(interface: &InterfaceDef, fds: &InterfaceFds) -> Props {
     };
     let d = &interface.driver;
     let tx = d.txmode.map(|m| if m == TxMode::Iothread { "bh" } else { "timer" });
-    let mut props = virtio::begin("virtio-net", &interface.info, flavour, &d.virtio).maybe("tx", tx).maybe("ioeventfd", d.ioeventfd).maybe("event_idx", d.event_idx);
+    let mut props = virtio::begin("virtio-net", &interface.info, flavour, &d.virtio)
+        .maybe("tx", tx)
+        .maybe("ioeventfd", d.ioeventfd)
+        .maybe("event_idx", d.event_idx);
     for (name, value) in HOST_OFFLOADS.iter().zip(d.host) {
         let name = match *name {
             plain @ ("csum" | "gso" | "mrg_rxbuf") => plain.to_owned(),
@@ -141,7 +173,11 @@ fn virtio_net(interface: &InterfaceDef, fds: &InterfaceFds) -> Props {
         props = props.maybe(&format!("guest_{name}"), value);
     }
     let queues = fds.vhosts.len().max(fds.taps.len()) as u32;
-    let queues = if matches!(interface.actual_kind(), InterfaceKind::VhostUser | InterfaceKind::Vdpa) { d.queues.unwrap_or(1) } else { queues };
+    let queues = if matches!(interface.actual_kind(), InterfaceKind::VhostUser | InterfaceKind::Vdpa) {
+        d.queues.unwrap_or(1)
+    } else {
+        queues
+    };
     if queues > 1 {
         // One for each direction of each queue, one for control, one for configuration.
         props = props.with("mq", true);
@@ -155,4 +191,3 @@ fn virtio_net(interface: &InterfaceDef, fds: &InterfaceFds) -> Props {
         .maybe("rss", d.rss)
         .maybe("hash", d.rss_hash_report)
 }
-

@@ -1,7 +1,7 @@
 //! Memory devices.
 
-use conf::domain::device::memory::{MemoryDef, MemoryModel};
 use conf::domain::device::info::Address;
+use conf::domain::device::memory::{MemoryDef, MemoryModel};
 use error::Result;
 
 use super::{address, alias};
@@ -50,7 +50,8 @@ fn device(memory: &MemoryDef, object: &str) -> Props {
     let id = alias(&memory.info);
     match memory.model {
         MemoryModel::VirtioMem => {
-            let place = if matches!(memory.info.address, Some(Address::Ccw(_))) { "virtio-mem-ccw" } else { "virtio-mem-pci" };
+            let place =
+                if matches!(memory.info.address, Some(Address::Ccw(_))) { "virtio-mem-ccw" } else { "virtio-mem-pci" };
             Props::driver(place)
                 .maybe("node", node)
                 .maybe("block-size", memory.block_size_kib.map(|k| k * 1024))
@@ -60,7 +61,10 @@ fn device(memory: &MemoryDef, object: &str) -> Props {
                 .maybe("dynamic-memslots", memory.dynamic_memslots)
                 .with("id", id)
         }
-        MemoryModel::VirtioPmem => Props::driver("virtio-pmem-pci").with("memdev", object).nonzero("memaddr", memory.base.unwrap_or(0)).with("id", id),
+        MemoryModel::VirtioPmem => Props::driver("virtio-pmem-pci")
+            .with("memdev", object)
+            .nonzero("memaddr", memory.base.unwrap_or(0))
+            .with("id", id),
         MemoryModel::Nvdimm => Props::driver("nvdimm")
             .maybe("node", node)
             .maybe("label-size", memory.label_size_kib.map(|k| k * 1024))
@@ -68,6 +72,8 @@ fn device(memory: &MemoryDef, object: &str) -> Props {
             .maybe("unarmed", memory.readonly.then_some(true))
             .with("memdev", object)
             .with("id", id),
-        MemoryModel::Dimm | MemoryModel::SgxEpc => Props::driver("pc-dimm").maybe("node", node).with("memdev", object).with("id", id),
+        MemoryModel::Dimm | MemoryModel::SgxEpc => {
+            Props::driver("pc-dimm").maybe("node", node).with("memdev", object).with("id", id)
+        }
     }
 }

@@ -22,7 +22,8 @@ pub fn build(b: &mut Builder) -> Result<()> {
             RngBackend::Builtin => Props::object("rng-builtin", object.clone()),
         };
         b.object(&source);
-        let mut props = virtio::begin("virtio-rng", &rng.info, Some(rng.model), &rng.virtio).with("rng", object).with("id", id);
+        let mut props =
+            virtio::begin("virtio-rng", &rng.info, Some(rng.model), &rng.virtio).with("rng", object).with("id", id);
         if let Some((bytes, period)) = rng.rate {
             // QEMU counts in periods of its own choice unless told.
             props = props.with("max-bytes", bytes).with("period", period.filter(|p| *p > 0).unwrap_or(1000));

@@ -16,7 +16,10 @@ pub fn build(b: &mut Builder) -> Result<()> {
             Some(name) => {
                 let isa = matches!(name, "isa-serial" | "isa-debugcon");
                 let index = serial.port.filter(|p| name == "isa-serial" && *p >= 0 && serial.info.address.is_none());
-                let props = Props::driver(name).with("chardev", id).with("id", alias(&serial.info)).maybe("index", index.filter(|_| isa));
+                let props = Props::driver(name)
+                    .with("chardev", id)
+                    .with("id", alias(&serial.info))
+                    .maybe("index", index.filter(|_| isa));
                 b.device(address::place(props, def, &serial.info));
             }
             // The board has it already.

@@ -23,7 +23,10 @@ pub fn build(b: &mut Builder) -> Result<()> {
 fn card(sound: &SoundDef, audio: Option<String>) -> Props {
     let id = alias(&sound.info);
     match sound.model {
-        SoundModel::Virtio => virtio::begin("virtio-sound", &sound.info, None, &sound.virtio).with("id", id).maybe("audiodev", audio).maybe("streams", sound.streams),
+        SoundModel::Virtio => virtio::begin("virtio-sound", &sound.info, None, &sound.virtio)
+            .with("id", id)
+            .maybe("audiodev", audio)
+            .maybe("streams", sound.streams),
         // Their codecs have the back end.
         SoundModel::Ich6 => Props::driver("intel-hda").with("id", id),
         SoundModel::Ich9 => Props::driver("ich9-intel-hda").with("id", id),

@@ -22,7 +22,11 @@ pub fn build(b: &mut Builder) -> Result<()> {
         }
         match &tpm.backend {
             TpmBackend::Passthrough { path } => {
-                let device = b.inputs.fds.get(&format!("{id}-tpm")).map_or_else(|| comma(path).into_owned(), |fd| format!("/dev/fdset/{fd}"));
+                let device = b
+                    .inputs
+                    .fds
+                    .get(&format!("{id}-tpm"))
+                    .map_or_else(|| comma(path).into_owned(), |fd| format!("/dev/fdset/{fd}"));
                 b.option("-tpmdev", format!("passthrough,id=tpm-{id},path={device},cancel-path=/dev/null"));
             }
             TpmBackend::Emulator(_) => {
@@ -30,7 +34,9 @@ pub fn build(b: &mut Builder) -> Result<()> {
                 let end = match b.inputs.fds.get("chrtpm") {
                     Some(fd) => format!("socket,id=chrtpm,fd={fd}"),
                     None if b.inputs.shown_only => "null,id=chrtpm".into(),
-                    None => format!("socket,id=chrtpm,path={}/swtpm/{}-swtpm.sock", b.inputs.run_dir, b.inputs.short_name),
+                    None => {
+                        format!("socket,id=chrtpm,path={}/swtpm/{}-swtpm.sock", b.inputs.run_dir, b.inputs.short_name)
+                    }
                 };
                 b.option("-chardev", end);
                 b.option("-tpmdev", format!("emulator,id=tpm-{id},chardev=chrtpm"));

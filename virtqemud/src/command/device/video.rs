@@ -20,7 +20,9 @@ pub fn build(b: &mut Builder) -> Result<()> {
         if video.backend == Some(VideoBackend::VhostUser) {
             let id = alias(&video.info);
             let fd = b.inputs.fds.get(&format!("chr-vu-{id}")).copied();
-            let fd = fd.ok_or_else(|| Error::new(Domain::Qemu, Code::OperationFailed, "Unable to find a satisfying vhost-user-gpu"))?;
+            let fd = fd.ok_or_else(|| {
+                Error::new(Domain::Qemu, Code::OperationFailed, "Unable to find a satisfying vhost-user-gpu")
+            })?;
             b.option("-chardev", format!("socket,id=chr-vu-{id},fd={fd}"));
         }
         let props = props(def, video, b.capability)?;
@@ -50,7 +52,12 @@ fn driver(video: &VideoDef, capability: &Capability) -> Result<String> {
                 virtio::name(&format!("virtio-gpu{gl}"), &video.info, None)
             }
         }
-        other => return Err(unsupported(format!("video type '{}' is not valid", other.map_or(String::new(), |m| m.to_string())))),
+        other => {
+            return Err(unsupported(format!(
+                "video type '{}' is not valid",
+                other.map_or(String::new(), |m| m.to_string())
+            )));
+        }
     })
 }
 
@@ -72,7 +79,9 @@ pub fn props(def: &DomainDef, video: &VideoDef, capability: &Capability) -> Resu
             .nonzero("vram_size", kib(video.vram_kib) * 1024)
             .with("vram64_size_mb", kib(video.vram64_kib) / 1024)
             .nonzero("vgamem_mb", kib(video.vgamem_kib) / 1024),
-        Some(VideoModel::Vga | VideoModel::Vmvga) => begin.nonzero("vgamem_mb", kib(video.vram_kib) / 1024).maybe("edid", video.edid),
+        Some(VideoModel::Vga | VideoModel::Vmvga) => {
+            begin.nonzero("vgamem_mb", kib(video.vram_kib) / 1024).maybe("edid", video.edid)
+        }
         Some(VideoModel::Bochs) => begin.nonzero("vgamem", kib(video.vram_kib) * 1024).maybe("edid", video.edid),
         _ => begin,
     };

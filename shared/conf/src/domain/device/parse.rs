@@ -50,7 +50,9 @@ impl Devices {
             "redirdev" => self.redirdevs.push(redirdev::RedirdevDef::parse(node, ctx)?),
             "redirfilter" => {
                 let rules = redirdev::RedirRule::parse_all(node)?;
-                single(&mut self.redir_filter, rules, || internal("only one set of redirection filter rule is supported"))?;
+                single(&mut self.redir_filter, rules, || {
+                    internal("only one set of redirection filter rule is supported")
+                })?;
             }
             "hub" => self.hubs.push(hub::HubDef::parse(node, ctx)?),
             "watchdog" => self.watchdogs.push(watchdog::WatchdogDef::parse(node, ctx)?),

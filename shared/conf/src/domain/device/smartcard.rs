@@ -50,8 +50,9 @@ impl SmartcardDef {
                 let word = node
                     .attr("type")
                     .ok_or_else(|| xml_error("passthrough mode requires a character device type attribute"))?;
-                let kind = ChardevKind::from_word(word)
-                    .ok_or_else(|| unsupported(format!("unknown type presented to host for character device: {word}")))?;
+                let kind = ChardevKind::from_word(word).ok_or_else(|| {
+                    unsupported(format!("unknown type presented to host for character device: {word}"))
+                })?;
                 Smartcard::Passthrough(ChardevSource::parse(node, kind)?)
             }
             Some(mode) => return Err(xml_error(format!("unknown smartcard device mode: {mode}"))),
