@@ -40,6 +40,7 @@ bench:
 	tests/setup.sh bench
 	$(CARGO) build --workspace --bins --release
 	unshare --net --mount -- tests/harness/alone tests/bench/peer $(PYTHON) tests/bench/bench.py target/release
+	unshare --net --mount -- tests/harness/alone tests/bench/peer $(PYTHON) tests/bench/documents.py target/release
 
 build:
 	$(CARGO) build --workspace --bins --profile $(PROFILE)

@@ -66,6 +66,7 @@ def guest(host):
     finally:
         host.virsh("destroy", "ticker", check=False)
         host.virsh("undefine", "ticker", check=False)
+        host.run("rm", "-f", DISK)
 
 
 def awaken(machine):
