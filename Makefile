@@ -16,13 +16,15 @@ DAEMONS := virtqemud virtnetworkd virtstoraged virtproxyd virtlockd virtlogd
 
 .PHONY: build install check fmt run test bench
 
-# Bridges, rules and daemons of trial runs live in a network namespace of their own.
+# Bridges, rules and daemons of trial runs live in a network namespace of their own: what has to be fetched (the tiny
+# guest's kernel) is fetched before.
 ALONE      := unshare --net -- tests/harness/alone
 PYTHON     ?= /usr/bin/python3
 
 # The suite on a real guest; ONESHOT=1 ends by itself.
 run:
 	tests/setup.sh run
+	tests/guest/build.sh target/guest
 	$(CARGO) build --workspace --bins --release
 	$(ALONE) $(PYTHON) tests/harness/run.py target/release $(if $(filter 1,$(ONESHOT)),--oneshot)
 
@@ -38,6 +40,7 @@ test:
 # Beside libvirt's own daemons and bare QEMU, in one run, as ratios.
 bench:
 	tests/setup.sh bench
+	tests/guest/build.sh target/guest
 	$(CARGO) build --workspace --bins --release
 	unshare --net --mount -- tests/harness/alone tests/bench/peer $(PYTHON) tests/bench/bench.py target/release
 	unshare --net --mount -- tests/harness/alone tests/bench/peer $(PYTHON) tests/bench/documents.py target/release

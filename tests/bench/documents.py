@@ -31,7 +31,7 @@ def large():
                     f"<target dev='vd{chr(97 + n)}' bus='virtio'/></disk>" for n in range(20))
     nics = "".join(f"<interface type='user'><mac address='52:54:00:00:00:{n:02x}'/><model type='virtio'/></interface>" for n in range(20))
     channels = "".join(f"<channel type='unix'><target type='virtio' name='org.example.{n}'/></channel>" for n in range(18))
-    return ("<domain type='qemu'><name>large</name><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>"
+    return ("<domain type='qemu'><name>large</name><uuid>6f1f9ee2-9c1c-4b1e-8d37-0a6f0f6ed0c1</uuid><memory unit='MiB'>64</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>"
             f"<devices>{disks}{nics}{channels}<graphics type='vnc' port='-1'/><video><model type='vga'/></video></devices></domain>")
 
 
