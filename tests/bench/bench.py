@@ -81,7 +81,7 @@ class Peer:
                 return libvirt.open("qemu:///system?mode=legacy")
             except libvirt.libvirtError:
                 return None
-        self.conn = harness.wait_until(connect, 60, "libvirtd's answer")
+        self.conn = harness.wait_until(connect, 240, "libvirtd's answer")
 
     def stop(self):
         self.conn.close()
