@@ -14,7 +14,7 @@ INSTALL    ?= install
 
 DAEMONS := virtqemud virtnetworkd virtstoraged virtproxyd virtlockd virtlogd
 
-.PHONY: build install check fmt run test bench
+.PHONY: build install check fmt run test bench bench-documents
 
 # Bridges, rules and daemons of trial runs live in a network namespace of their own: what has to be fetched (the tiny
 # guest's kernel) is fetched before.
@@ -43,6 +43,12 @@ bench:
 	tests/guest/build.sh target/guest
 	$(CARGO) build --workspace --bins --release
 	unshare --net --mount -- tests/harness/alone tests/bench/peer $(PYTHON) tests/bench/bench.py target/release
+
+# Definitions and listings beside libvirt's daemon; on its own until a run of it has been measured.
+bench-documents:
+	tests/setup.sh bench
+	tests/guest/build.sh target/guest
+	$(CARGO) build --workspace --bins --release
 	unshare --net --mount -- tests/harness/alone tests/bench/peer $(PYTHON) tests/bench/documents.py target/release
 
 build:
